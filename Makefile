@@ -1,0 +1,61 @@
+# `make demo` and `make test` are all a new clone needs: each sets up .venv first, which is quick when nothing changed.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+# torchvision and torchaudio are each built for one torch release; this pair also runs ComfyUI. Any torch >= 2.2 with
+# its matching torchvision does: make TORCH="torch torchvision --index-url https://download.pytorch.org/whl/cpu" demo
+TORCH ?= torch==2.11.0 torchvision==0.26.0
+
+.DEFAULT_GOAL := help
+.PHONY: help env demo test test-fast lint format types contracts goldens benchmark clean
+
+help:
+	@echo "make demo       draw, drag and generate with the small built-in network -> output/demo.mp4"
+	@echo "make test       format, lint, types, import contracts and every test"
+	@echo "make test-fast  the same without the slow tests"
+	@echo "make goldens    check outputs of the original code: make goldens DIRS='path ...' (default: the shipped ones)"
+	@echo "make benchmark  time the condition maps"
+	@echo "make format     apply ruff's formatting and fixes"
+	@echo "make clean      remove .venv, caches and output"
+
+env: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml Makefile
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.10 or newer is needed, this is " + sys.version) if sys.version_info < (3, 10) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH) --editable ".[test]"
+	@touch $@
+
+demo: env
+	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --out output/demo.mp4
+
+test: lint types contracts
+	$(BIN)/pytest
+
+test-fast: lint types contracts
+	$(BIN)/pytest -m "not slow"
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: env
+	$(BIN)/mypy
+
+contracts: env
+	$(BIN)/lint-imports
+
+DIRS ?= tests/goldens/A tests/goldens/B tests/goldens/C tests/goldens/D
+goldens: env
+	$(BIN)/python tests/goldens/check.py $(DIRS)
+
+benchmark: env
+	$(BIN)/python -m benchmarks.conditions
+
+clean:
+	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
