@@ -1,0 +1,31 @@
+import pytest
+
+from draganything_core.atomic import replacing, write_text
+
+
+def test_a_file_is_written_whole(tmp_path):
+    write_text(tmp_path / "new" / "a.json", "ä")
+    assert (tmp_path / "new" / "a.json").read_text(encoding="utf-8") == "ä"
+
+
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
+    target = tmp_path / "a.json"
+    target.write_text("old")
+
+    def fail_half_way():
+        with replacing(target) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail_half_way()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_the_temporary_file_keeps_the_suffix_and_the_usual_permissions(tmp_path):
+    with replacing(tmp_path / "a.mp4") as temporary:
+        assert temporary.suffix == ".mp4"
+        temporary.write_bytes(b"x")
+    (tmp_path / "plain").write_bytes(b"x")
+    assert (tmp_path / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
