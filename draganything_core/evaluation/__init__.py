@@ -1,0 +1,1 @@
+"""Does the video obey? Measures of motion against what was asked for."""
