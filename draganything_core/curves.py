@@ -95,7 +95,7 @@ def document_tracks(
     camera, frames, size = document.camera, document.frames, document.size
     carrier = camera_motion(camera, frames) if camera is not None and camera.carries_entities else None
     tracks = []
-    for path in _paint_order(document.paths, indices):
+    for path in paint_order(document.paths, list(indices)):
         index = indices[path.entity]
         track = path_track(path, frames, size, entities[index].center, entities[index].radius, default_anchor, carrier)
         tracks.append((index, track))
@@ -107,6 +107,18 @@ def document_tracks(
     of_camera = [(0, track) for track in camera_tracks(camera, frames, size, picture.radius)]
     of_entities = [(index + 1, track) for index, track in tracks]
     return Entities((picture, *entities), size), _stacked(of_camera + of_entities, document)
+
+
+def paint_order(paths: tuple[MotionPath, ...], entity_ids: list[int]) -> list[MotionPath]:
+    """Paths in entity order, then in their own; far (large depth) before near. A path without a depth is at 1.
+
+    Raises ValueError for a path of an entity that is not among ``entity_ids``.
+    """
+    for path in paths:
+        if path.entity not in entity_ids:
+            raise ValueError(f"a path moves entity {path.entity}, expected one of {entity_ids}. Add its mask.")
+    by_entity = sorted(paths, key=lambda path: entity_ids.index(path.entity))
+    return sorted(by_entity, key=lambda path: -(DEFAULT_DEPTH if path.depth is None else path.depth))
 
 
 def on_canvas(points: Array, size: Size) -> NDArray[np.bool_]:
@@ -243,16 +255,6 @@ def _radius_factors(keys: tuple[RadiusKey, ...], frames: int) -> Array:
 
 
 # All of them
-
-
-def _paint_order(paths: tuple[MotionPath, ...], indices: dict[int, int]) -> list[MotionPath]:
-    for path in paths:
-        if path.entity not in indices:
-            raise ValueError(f"a path moves entity {path.entity}, expected one of {list(indices)}. Add its mask.")
-    ordered = sorted(paths, key=lambda path: indices[path.entity])
-    if any(path.depth is not None for path in paths):
-        ordered.sort(key=lambda path: -(DEFAULT_DEPTH if path.depth is None else path.depth))
-    return ordered
 
 
 def _stacked(tracks: list[tuple[int, PathTrack]], document: MotionDocument) -> Tracks:
