@@ -28,7 +28,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@touch $@
 
 demo: env
-	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --out output/demo.mp4
+	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 8 --decode-chunk-size 2 --out output/demo.mp4
 
 test: lint types contracts
 	$(BIN)/pytest
