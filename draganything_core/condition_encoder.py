@@ -1,0 +1,147 @@
+"""Condition maps to features at latent resolution: two small convolutional encoders, summed (paper section 3.4)."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .types import ConditionMaps
+
+CHUNK_BYTES = 256 * 2**20  # what one chunk's largest activation may take; 2 frames of 320x576 in fp32
+
+
+class ConditionEncoder(nn.Module):
+    """A Gaussian branch and an entity branch, each from pixels to 1/8 resolution, added up.
+
+    Both branches end in convolutions that start at zero, so an untrained encoder adds nothing. ``gaussian_widths``
+    and ``entity_widths`` are the channels of their four resolutions (full, 1/2, 1/4, 1/8).
+    """
+
+    def __init__(
+        self,
+        out_channels: int,
+        gaussian_channels: int,
+        gaussian_widths: tuple[int, ...],
+        entity_channels: int,
+        entity_widths: tuple[int, ...],
+    ) -> None:
+        super().__init__()
+        self.conv_in = nn.Conv2d(gaussian_channels, gaussian_widths[0], kernel_size=3, padding=1)
+        self.blocks = _halving_convs(gaussian_widths[0], gaussian_widths)
+        self.conv_out = zero_conv(gaussian_widths[-1], out_channels, kernel_size=3)
+        self.blocks_feature = _halving_convs(entity_channels, entity_widths)
+        self.conv_out_feature = zero_conv(entity_widths[-1], out_channels, kernel_size=3)
+        self.entity_channels = entity_channels
+        self.full_resolution_width = max(gaussian_widths[0], entity_widths[0])
+        self.gradient_checkpointing = False
+
+    def forward(
+        self,
+        maps: ConditionMaps,
+        gaussian_scale: float = 1.0,
+        chunk_frames: int | None = None,
+        device: torch.device | None = None,
+        dtype: torch.dtype | None = None,
+    ) -> Tensor:
+        """(T, out_channels, H/8, W/8) features of the maps.
+
+        The maps (0..1 Gaussians, times gaussian_scale) are moved to ``device`` and ``dtype`` chunk by chunk;
+        None: where the weights are. chunk_frames bounds memory and changes no result; None: about 256 MiB an
+        activation. Raises ValueError where the embeddings have another width than the network's entity channels.
+        """
+        if maps.embeddings.shape[1] != self.entity_channels:
+            raise ValueError(
+                f"condition maps: the embeddings have {maps.embeddings.shape[1]} channels, these weights expect "
+                f"{self.entity_channels}. Build the maps with this network's entity_channels."
+            )
+        device = device or _device_of(self.conv_in.weight, maps.gaussian.device)
+        dtype = dtype or self.conv_in.weight.dtype
+        embeddings = maps.embeddings.to(device, dtype)
+
+        def encode(gaussian: Tensor, entity_index: Tensor, embeddings: Tensor) -> Tensor:
+            gaussian = gaussian.to(device, dtype) * gaussian_scale
+            gaussian = gaussian.expand(-1, self.conv_in.in_channels, -1, -1)
+            return self.encode_gaussian(gaussian) + self.encode_entities(entity_index.to(device), embeddings)
+
+        chunk = chunk_frames or self._frames_per_chunk(maps, dtype)
+        features = []
+        for gaussian, entity_index in zip(maps.gaussian.split(chunk), maps.entity_index.split(chunk), strict=True):
+            if self.gradient_checkpointing and torch.is_grad_enabled():
+                features.append(checkpoint(encode, gaussian, entity_index, embeddings, use_reentrant=False))
+            else:
+                features.append(encode(gaussian, entity_index, embeddings))
+        return torch.cat(features)
+
+    def encode_gaussian(self, gaussian: Tensor) -> Tensor:
+        """(t, out_channels, H/8, W/8) of Gaussian frames (t, gaussian_channels, H, W), already at their scale."""
+        features = F.silu(self.conv_in(gaussian))
+        for block in self.blocks:
+            features = F.silu(block(features))
+        return self.conv_out(features)
+
+    def encode_entities(self, entity_index: Tensor, embeddings: Tensor) -> Tensor:
+        """(t, out_channels, H/8, W/8) of an entity map given as index map (t, H, W), -1 = none, and table (E, C)."""
+        first, *others = self.blocks_feature
+        features = F.silu(convolve_indexed(first, entity_index, embeddings))
+        for block in others:
+            features = F.silu(block(features))
+        return self.conv_out_feature(features)
+
+    def encode_entity_map(self, entity_map: Tensor) -> Tensor:
+        """The same features from the dense map (t, C, H, W): the definition that the index map is measured against."""
+        features = entity_map
+        for block in self.blocks_feature:
+            features = F.silu(block(features))
+        return self.conv_out_feature(features)
+
+    def _frames_per_chunk(self, maps: ConditionMaps, dtype: torch.dtype) -> int:
+        frame_bytes = self.full_resolution_width * maps.size.height * maps.size.width * dtype.itemsize
+        return max(1, CHUNK_BYTES // frame_bytes)
+
+
+def convolve_indexed(layer: nn.Module, entity_index: Tensor, embeddings: Tensor) -> Tensor:
+    """A 3x3 convolution (t, out, H, W) of the map that an index map (t, H, W) and a table (E, C) stand for.
+
+    The map is constant on each entity, so its convolution is one of the E one-hot masks with each kernel contracted
+    by the entity's vector: E input channels in place of C, the same sums. The layer itself is asked for those
+    kernels, by its answer to a single dot of each entity; that holds for any kind of layer, wherever its weights are.
+    """
+    entities, channels = embeddings.shape
+    if entities == 0:
+        embeddings, entities = embeddings.new_zeros(1, channels), 1
+    dots = F.pad(rearrange(embeddings, "e c -> e c 1 1"), (1, 1, 1, 1))
+    bias = layer(torch.zeros_like(dots[:1]))[0, :, 1, 1]
+    answers = layer(dots) - rearrange(bias, "o -> 1 o 1 1")
+    kernels = rearrange(answers.flip(-2, -1), "e o y x -> o e y x")
+
+    rows = torch.arange(entities, device=kernels.device)
+    masks = rearrange(entity_index.to(kernels.device), "t h w -> t 1 h w") == rearrange(rows, "e -> e 1 1")
+    return F.conv2d(masks.to(kernels.dtype), kernels, bias, padding=1)
+
+
+def zero_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2d:
+    """A size-keeping convolution that starts as zero, so that training starts from the frozen network's answer."""
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size, padding=kernel_size // 2)
+    for parameter in conv.parameters():
+        nn.init.zeros_(parameter)
+    return conv
+
+
+def _halving_convs(in_channels: int, widths: tuple[int, ...]) -> nn.ModuleList:
+    # Pairs of one convolution that keeps the resolution and one that halves it and takes the next width.
+    convs = nn.ModuleList()
+    for width, next_width in pairwise(widths):
+        convs.append(nn.Conv2d(in_channels, width, kernel_size=3, padding=1))
+        convs.append(nn.Conv2d(width, next_width, kernel_size=3, padding=1, stride=2))
+        in_channels = next_width
+    return convs
+
+
+def _device_of(weight: Tensor, fallback: torch.device) -> torch.device:
+    # Weights that are streamed in layer by layer are on "meta" in between; their hooks move the inputs.
+    return fallback if weight.device.type == "meta" else weight.device
