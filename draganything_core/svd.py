@@ -1,0 +1,98 @@
+"""Stable Video Diffusion's networks from a local diffusers folder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from transformers import CLIPVisionModelWithProjection
+
+from .weight_kinds import LICENCES
+from .weights import WeightsError, describe_weights
+
+logger = logging.getLogger(__name__)
+
+NETWORKS = {
+    "unet": UNetSpatioTemporalConditionModel,
+    "vae": AutoencoderKLTemporalDecoder,
+    "image_encoder": CLIPVisionModelWithProjection,
+}
+LAYOUT = "unet/, vae/, image_encoder/ (each config.json and weights) and scheduler/scheduler_config.json"
+
+
+@dataclass(frozen=True, eq=False)
+class SvdParts:
+    """The frozen networks and the scheduler of Stable Video Diffusion."""
+
+    unet: UNetSpatioTemporalConditionModel
+    vae: AutoencoderKLTemporalDecoder
+    image_encoder: CLIPVisionModelWithProjection
+    scheduler: EulerDiscreteScheduler
+
+
+def load_svd_parts(folder: Path | str, dtype: torch.dtype = torch.float32) -> SvdParts:
+    """Networks of a diffusers folder of Stable Video Diffusion, in ``dtype``, on the CPU; nothing is downloaded.
+
+    The autoencoder stays in float32 where fp16 is asked for: it overflows in it. Raises FileNotFoundError for a folder
+    that is not there and WeightsError naming what a folder lacks or what a file is instead.
+    """
+    folder = Path(folder)
+    check_svd_folder(folder)
+    logger.info("Stable Video Diffusion (%s): %s", folder, LICENCES["svd_unet"])
+    networks = {name: _load_network(folder / name, network_class) for name, network_class in NETWORKS.items()}
+    for name, network in networks.items():
+        in_fp32 = name == "vae" and dtype == torch.float16
+        network.to(dtype=torch.float32 if in_fp32 else dtype)
+        network.eval().requires_grad_(False)
+    return SvdParts(scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"), **networks)
+
+
+def check_svd_folder(folder: Path) -> None:
+    """Raises an error that says what is there, what was expected and what to do, unless the layout is right."""
+    if folder.is_file():
+        raise WeightsError(
+            f"{folder} is {describe_weights(folder)}, a single file. Expected the diffusers folder of Stable Video "
+            f"Diffusion: {LAYOUT}."
+        )
+    if not folder.is_dir():
+        raise FileNotFoundError(
+            f"{folder}: no such folder. Expected the diffusers folder of Stable Video Diffusion: {LAYOUT}."
+        )
+    needed = [f"{name}/config.json" for name in NETWORKS] + ["scheduler/scheduler_config.json"]
+    missing = [name for name in needed if not (folder / name).is_file()]
+    missing += [
+        f"{name}/*.safetensors" for name in NETWORKS if (folder / name).is_dir() and not _weights(folder / name)
+    ]
+    if missing:
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise WeightsError(
+            f"{folder} is not a complete folder of Stable Video Diffusion: it lacks {', '.join(missing)}. "
+            f"It holds {found}. Expected {LAYOUT}."
+        )
+
+
+def _load_network(folder: Path, network_class: Any) -> Any:
+    # A folder may hold only the half precision files, which carry "fp16" in their names.
+    only_fp16 = all(".fp16" in path.name for path in _weights(folder))
+    try:
+        network, report = network_class.from_pretrained(
+            folder, local_files_only=True, variant="fp16" if only_fp16 else None, output_loading_info=True
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise WeightsError(f"{folder}: its weights do not load as {network_class.__name__}: {error}") from error
+    # Both libraries fill what a file lacks with random numbers and only warn.
+    if report["missing_keys"]:
+        missing = sorted(report["missing_keys"])
+        raise WeightsError(
+            f"{folder}: {len(missing)} of the tensors that its config.json asks for are missing, such as {missing[0]}. "
+            f"Its weights are {describe_weights(folder)}. Copy the folder again from where it was published."
+        )
+    return network
+
+
+def _weights(folder: Path) -> list[Path]:
+    return sorted([*folder.glob("*.safetensors"), *folder.glob("*.bin")])
