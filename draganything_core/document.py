@@ -169,7 +169,7 @@ class MotionDocument:
     """Everything the user drew on one picture: canvas size, frame count, entities, lines, camera.
 
     Entities and paths are in paint order (last wins). image: the picture's file beside the document, if saved.
-    extra: free for tools (editor view state); kept. The core reads only what its own importers left there to write back.
+    extra: free for tools (editor view state); kept. The core reads only what its own importers left there.
     """
 
     size: Size

@@ -327,7 +327,7 @@ def _cells(entity: Entity, grid: Size, latent_masks: LatentMasks) -> Tensor:
             entity.name,
             grid,
         )
-    return latent_mask(entity.mask, grid.height, grid.width)
+    return latent_mask(entity.mask, grid.height, grid.width, f"entity {entity.entity_id} ({entity.name}), a mask")
 
 
 def _require_kind(source: FeatureSource, kind: str) -> None:

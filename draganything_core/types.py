@@ -139,8 +139,8 @@ class Entities:
         for entity in self.items:
             if entity.size != self.size:
                 raise ValueError(
-                    f"entity {entity.entity_id} ({entity.name}): its mask is {entity.size}, the picture {self.size}. Resize "
-                    "the mask to the picture's size."
+                    f"entity {entity.entity_id} ({entity.name}): its mask is {entity.size}, the picture {self.size}. "
+                    "Resize the mask to the picture's size."
                 )
         ids = [entity.entity_id for entity in self.items]
         if len(set(ids)) != len(ids):
