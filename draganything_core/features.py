@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from .conditions import reference_latent_mask
+from .images import resized_picture
 from .masks import latent_mask
 from .types import LATENT_SCALE, Entities, Entity, EntityFeatures, FeatureSource, Size
 
@@ -245,26 +245,13 @@ def encode_latents(vae: Any, image: Tensor, size: Size, device: torch.device | s
     if vae.dtype == torch.float16 and vae.config.force_upcast:
         logger.info("The autoencoder runs in fp32: fp16 overflows in it.")
         vae.to(dtype=torch.float32)
-    pixels = resized_image(image, size) * 2 - 1
+    if size.height % LATENT_SCALE or size.width % LATENT_SCALE:
+        raise ValueError(f"size: height and width must be multiples of {LATENT_SCALE}, got {size}")
+    pixels = resized_picture(image, size) * 2 - 1
     encoded = vae.encode(rearrange(pixels, "c h w -> 1 c h w").to(device, vae.dtype))
     if hasattr(encoded, "latents"):
         return encoded.latents.float(), torch.zeros_like(encoded.latents).float()
     return encoded.latent_dist.mean.float(), encoded.latent_dist.std.float()
-
-
-def resized_image(image: Tensor, size: Size) -> Tensor:
-    """(3,H,W) float32 in 0..1 at another size, bicubic with antialiasing; the aspect ratio is not kept."""
-    if image.ndim != 3 or image.shape[0] != 3:
-        raise ValueError(f"image must be (3, H, W) in 0..1, got shape {tuple(image.shape)}")
-    if image.min() < 0 or image.max() > 1:
-        low, high = float(image.min()), float(image.max())
-        raise ValueError(f"image must be in 0..1, got values from {low:.3g} to {high:.3g}. Divide 8-bit ones by 255.")
-    if size.height % LATENT_SCALE or size.width % LATENT_SCALE:
-        raise ValueError(f"size: height and width must be multiples of {LATENT_SCALE}, got {size}")
-    if Size.of(image) == size:
-        return image.float()
-    resized = F.interpolate(image[None].float(), (size.height, size.width), mode="bicubic", antialias=True)
-    return resized[0].clamp(0, 1)
 
 
 def noise_schedule() -> Tensor:

@@ -31,8 +31,8 @@ from draganything_core.features import (
     entity_features,
     extract_entity_features,
     noise_schedule,
-    resized_image,
 )
+from draganything_core.images import resized_picture
 from draganything_core.types import Entities, FeatureSource, Size
 
 SIZE = Size(40, 56)
@@ -211,7 +211,7 @@ def test_the_picture_is_squashed_to_the_size_as_pil_does_it(features):
     picture = torch.randint(0, 256, (3, 90, 61), generator=torch.Generator().manual_seed(2), dtype=torch.uint8)
     pil = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((112, 40), Image.Resampling.BICUBIC)
     expected = torch.from_numpy(np.array(pil)).permute(2, 0, 1) / 255
-    resized = resized_image(picture / 255, Size(40, 112))
+    resized = resized_picture(picture / 255, Size(40, 112))
     assert (resized - expected).abs().max() < 3 / 255  # PIL rounds and clips to bytes after each direction
     assert 0 <= resized.min() <= resized.max() <= 1
     assert features.feature_map(picture / 255, SIZE, SD15, seed=0).shape == (8, 5, 7)
@@ -314,7 +314,7 @@ def test_svd_features_work_with_an_autoencoder_without_distribution(svd, image, 
     got = SvdFeatures(svd.unet, tiny.eval()).feature_map(image, Size(48, 64), SVD, seed=0, **conditioning)
     assert got.shape == (32, 6, 8)
     mean, std = encode_latents(tiny, image, Size(48, 64), "cpu")
-    assert torch.equal(mean, tiny.encode(resized_image(image, Size(48, 64))[None] * 2 - 1).latents)
+    assert torch.equal(mean, tiny.encode(resized_picture(image, Size(48, 64))[None] * 2 - 1).latents)
     assert not std.any()
 
 
