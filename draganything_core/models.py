@@ -1,0 +1,130 @@
+"""The networks of one generation, loaded together: Stable Video Diffusion, the ControlNet, the feature model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .conditions import Geometry, Painting, build_condition_maps, painted_embeddings
+from .features import LatentMasks, StableDiffusionFeatures, SvdFeatures, extract_entity_features
+from .pipeline import DragAnythingPipeline
+from .svd import load_svd_parts
+from .tiny.networks import tiny_pipeline_parts
+from .types import ConditionMaps, Entities, EntityFeatures, Size, Tracks
+from .weights import load_controlnet
+
+
+@dataclass(eq=False)
+class Models:
+    """A pipeline with the model its entity features come from (None: the video UNet itself).
+
+    name: for records; remark: what a user must know before believing the result.
+    """
+
+    pipeline: DragAnythingPipeline
+    sd15: StableDiffusionFeatures | None
+    name: str
+    remark: str = ""
+
+    @property
+    def native_size(self) -> Size:
+        height, width = self.pipeline.controlnet.config.size
+        return Size(height, width)
+
+    @property
+    def geometry(self) -> Geometry:
+        """How the weights want discs and Gaussians painted."""
+        config = self.pipeline.controlnet.config
+        return Geometry(config.geometry, config.max_radius, Size(*config.max_radius_size))
+
+    def entity_features(self, picture: Tensor, entities: Entities, size: Size, seed: int) -> EntityFeatures:
+        """One vector per entity, from the model and noise level that the weights' config names.
+
+        picture (3,H,W) in 0..1; features are taken at ``size``.
+        """
+        pipeline, source = self.pipeline, self.pipeline.controlnet.feature_source
+        latent_masks: LatentMasks = "reference" if self.geometry.kind == "reference" else "exact"
+        if source.model_kind == "sd15":
+            return extract_entity_features(
+                picture, entities, size, source, seed, sd15=self.sd15, latent_masks=latent_masks
+            )
+        config = pipeline.controlnet.config
+        conditioning = pipeline.condition_on(
+            picture[None],
+            fps_id=config.fps_id,
+            motion_bucket_id=config.motion_bucket_id,
+            noise_aug_strength=0.0,
+            clip_preprocessing=config.clip_preprocessing,
+            generator=torch.Generator().manual_seed(seed),
+        )
+        return extract_entity_features(
+            picture,
+            entities,
+            size,
+            source,
+            seed,
+            svd=SvdFeatures(pipeline.unet, pipeline.vae, device=pipeline._execution_device, model=self.name),
+            image_embeds=conditioning.image_embeds,
+            added_time_ids=conditioning.added_time_ids,
+            latent_masks=latent_masks,
+        )
+
+    def condition_maps(
+        self, features: EntityFeatures, entities: Entities, tracks: Tracks, size: Size, painting: Painting | None = None
+    ) -> ConditionMaps:
+        """Maps at ``size`` for the weights: their geometry, channels and painting ("vector" or "channel_0")."""
+        config = self.pipeline.controlnet.config
+        embeddings = painted_embeddings(features, config.entity_channels, painting or config.painting)
+        return build_condition_maps(
+            entities, tracks, embeddings, size, self.geometry, device=self.pipeline._execution_device
+        )
+
+
+def load_models(
+    svd: Path | str,
+    controlnet: Path | str,
+    *,
+    features: Path | str | None = None,
+    preset: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str = "cpu",
+    offload: bool = False,
+) -> Models:
+    """Networks from local folders; nothing is downloaded.
+
+    svd: a diffusers folder of Stable Video Diffusion; controlnet: folder or file of DragAnything weights; features: a
+    Stable Diffusion 1.5 family folder or checkpoint, needed if the ControlNet's entity features come from one.
+    offload: each network is on the device only while it works (needs a GPU). Raises ValueError or FileNotFoundError
+    that say what a path holds, what was expected and where the right file goes.
+    """
+    network = load_controlnet(controlnet, preset=preset, torch_dtype=dtype)
+    sd15 = None
+    if network.feature_source.model_kind == "sd15":
+        if features is None:
+            raise ValueError(
+                f"{controlnet}: these weights take entity features from a Stable Diffusion 1.5 family model. "
+                "Give its diffusers folder or checkpoint file with --features."
+            )
+        sd15 = StableDiffusionFeatures.from_pretrained(features, device="cpu" if offload else device, dtype=dtype)
+    parts = load_svd_parts(svd, dtype)
+    pipeline = DragAnythingPipeline(parts.vae, parts.image_encoder, parts.unet, network, parts.scheduler)
+    if offload:
+        pipeline.enable_model_cpu_offload(device=device)
+    else:
+        pipeline.to(device)
+    return Models(pipeline, sd15, f"{Path(svd).name} + {Path(controlnet).name}")
+
+
+def tiny_models(*, seed: int = 0, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
+    """The small built-in network of the same classes."""
+    pipeline = DragAnythingPipeline(**tiny_pipeline_parts(seed)).to(device)
+    if dtype != torch.float32:
+        pipeline.to(dtype)
+    remark = (
+        "The built-in network is random, not trained: it shows that every part runs. Its video is coloured noise and "
+        "says nothing about how well things follow their lines."
+    )
+    return Models(pipeline, None, "tiny (random)", remark)
