@@ -25,8 +25,8 @@ from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
-from ..masks import PICTURE_SUFFIXES
 from ..images import read_picture
+from ..masks import PICTURE_SUFFIXES
 from ..types import Size
 from .clips import Clip, ClipSource, IdLabel, reading, some_of
 
