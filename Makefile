@@ -30,11 +30,14 @@ $(VENV)/.ready: pyproject.toml Makefile
 demo: env
 	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 8 --decode-chunk-size 2 --out output/demo.mp4
 
+# One process a core and one thread a process: thread pools that share cores wait for each other.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+
 test: lint types contracts
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-fast: lint types contracts
-	$(BIN)/pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: env
 	$(BIN)/ruff format --check .

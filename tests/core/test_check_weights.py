@@ -49,6 +49,7 @@ def rewrite(file, change):
     file.write_text(json.dumps(config))
 
 
+@pytest.mark.slow
 def test_right_weights_are_rendered_in_eight_ways_into_one_sheet_and_one_report(weights, tmp_path, capsys):
     assert run(weights, tmp_path / "out", "--steps", 1, "--frames", 3, "--size", "64x96") == 0
     printed = capsys.readouterr().out

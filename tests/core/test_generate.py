@@ -61,6 +61,7 @@ def test_no_metadata_means_none_of_ours(sample, tmp_path):
         assert read_video(tmp_path / name)[2] == {}
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_videos(sample, tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         run(sample, "--model", "tiny", "--out", tmp_path / f"{name}.mp4", *SMALL, "--seed", seed)
@@ -84,6 +85,7 @@ def test_the_preview_of_a_preset_uses_its_geometry(sample, tmp_path):
     assert not np.array_equal(np.asarray(exact), np.asarray(published))
 
 
+@pytest.mark.slow
 def test_local_folders_of_the_real_layout(sample, tmp_path):
     pipeline = small_pipeline()
     for name in ("unet", "vae", "image_encoder", "scheduler"):

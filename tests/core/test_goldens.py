@@ -8,7 +8,7 @@ import pytest
 GOLDENS = Path(__file__).parent.parent / "goldens"
 
 
-@pytest.mark.parametrize("name", ["A", "B", "C", "D"])
+@pytest.mark.parametrize("name", ["A", pytest.param("B", marks=pytest.mark.slow), "C", "D"])
 def test_matches_the_original(name, tmp_path, capsys):
     # A folder is recognised by its content: under another name it must still be found out.
     disguised = tmp_path / "anything"

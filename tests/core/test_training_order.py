@@ -161,6 +161,7 @@ class TestNoise:
         expected = tuple((twister.random_raw(2000) % 2**24).tolist())
         assert bits(noise_generator(3, 5, 2, "noise"), 2000) == expected
 
+    @pytest.mark.slow
     def test_another_process_draws_the_same(self):
         script = (
             "import torch; from draganything_core.training.order import noise_generator;"
