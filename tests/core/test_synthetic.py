@@ -237,7 +237,8 @@ def test_sprites_are_laid_where_they_are_said_to_be(x, y, scale):
     art = draw_sprite(np.random.default_rng(5), 15.0, [], 3)
     reference = centre_of_mass(art.laid(np.array([35.0, 35.0]), 1.0, (0, 0), (71, 75))[..., 3]) - 35
     found = centre_of_mass(art.laid(np.array([x, y]), scale, (0, 0), (71, 75))[..., 3])
-    np.testing.assert_allclose(found, np.array([x, y]) + reference * scale, atol=0.02)
+    # A twentieth of a pixel: the cut-out is sampled three times a pixel, and stretched here by up to 1.4.
+    np.testing.assert_allclose(found, np.array([x, y]) + reference * scale, atol=0.05)
 
 
 def centre_of_mass(cover):
