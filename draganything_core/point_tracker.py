@@ -102,8 +102,7 @@ def _corners(picture: _Picture, queries: NDArray, regions: NDArray[np.bool_]) ->
 def _corners_of(picture: _Picture, query: NDArray, region: NDArray[np.bool_]) -> NDArray[np.float32]:
     corners = cv2.goodFeaturesToTrack(picture.gray, FEATURES, 0.01, FEATURE_DISTANCE, mask=region.astype(np.uint8))
     # The query itself is one of them: in a region too small for corners it is all there is.
-    own = [query] if _on_picture(query[None], picture)[0] else []
-    return np.array([*own, *([] if corners is None else corners[:, 0])], np.float32).reshape(-1, 2)
+    return np.array([query, *([] if corners is None else corners[:, 0])], np.float32)
 
 
 def _patches(regions: NDArray[np.bool_], queries: NDArray) -> list[NDArray[np.uint8]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, get_args
@@ -98,12 +100,11 @@ def _document_mask(
 ) -> Tensor:
     """(H,W) bool on the canvas, from whichever of the three sources the entity has."""
     if entity.mask is not None and entity.mask.rle is not None:
-        try:
+        with _refused_at(f"{path}.mask.rle", entity):
             return decode_rle(entity.mask.rle, size.height, size.width)
-        except ValueError as error:
-            raise DocumentError(f"{path}.mask.rle", f'{error} (entity {entity.id} "{entity.name}")') from error
     if entity.mask is not None and entity.mask.file is not None:
-        return _file_mask(base_dir / entity.mask.file, size)
+        with _refused_at(f"{path}.mask.file", entity):
+            return _file_mask(base_dir / entity.mask.file, size)
     if entity.prompts is None:
         raise DocumentError(
             path,
@@ -116,17 +117,22 @@ def _document_mask(
             f'entity {entity.id} "{entity.name}" has clicks but no mask, and no segmenter was given. '
             "Give one (Segment Anything's weights, or GrabCut, which needs none) or a mask.",
         )
-    try:
+    with _refused_at(f"{path}.prompts", entity):
         return segmenter.segment(entity.prompts).chosen(entity.prompts.scale).cpu()
+
+
+@contextmanager
+def _refused_at(path: str, entity: DocumentEntity) -> Iterator[None]:
+    try:
+        yield
     except ValueError as error:
-        raise DocumentError(f"{path}.prompts", f'{error} (entity {entity.id} "{entity.name}")') from error
+        raise DocumentError(path, f'{error} (entity {entity.id} "{entity.name}")') from error
 
 
 def _file_mask(file: Path, size: Size) -> Tensor:
     mask = load_mask(file)
     if Size.of(mask) != size:
         logger.warning("the mask %s is %s, the canvas %s: it is resized to the canvas", file, Size.of(mask), size)
-    # An empty mask stays empty here: resize_mask invents no pixels for it.
     return resize_mask(mask, size.height, size.width)
 
 
@@ -164,8 +170,8 @@ def _check_prompts(prompts: Prompts, size: Size) -> None:
 
 def _corners(box: Box, size: Size) -> tuple[float, float, float, float]:
     """Left, top, right and bottom of the part of a box that is on the picture, px."""
-    left, top = max(box.x, 0.0), max(box.y, 0.0)
-    return left, top, min(box.x + box.width, size.width - 1.0), min(box.y + box.height, size.height - 1.0)
+    left, top = max(box.x, -0.5), max(box.y, -0.5)
+    return left, top, min(box.x + box.width, size.width - 0.5), min(box.y + box.height, size.height - 0.5)
 
 
 def _uint8_picture(image: Tensor) -> np.ndarray:

@@ -383,6 +383,7 @@ class TestGrabCut:
         segmenter = self.segmenter(ellipse(120, 168, (60, 50), (24, 15)))
         masks = segmenter.segment(Prompts(points=(Click(60, 50), Click(60, 50, label=0)))).masks
         assert masks[:, 50, 60].all()
+        assert not masks[:, 0, 0].any()
 
     @pytest.mark.parametrize("size", [(1, 1), (2, 3), (1, 9), (40, 56)])
     def test_plain_and_tiny_pictures_give_a_mask_with_the_click(self, size):
@@ -391,6 +392,11 @@ class TestGrabCut:
         masks = segmenter.segment(one_click(0, 0)).masks
         assert masks.shape == (3, *size)
         assert masks[:, 0, 0].all()
+
+    def test_boxes_at_the_very_border(self):
+        segmenter = self.segmenter(ellipse(40, 56, (20, 18), (12, 8)))
+        assert segmenter.segment(Prompts(box=Box(55.2, 39.2, 5, 5))).chosen("whole")[39, 55]
+        assert segmenter.segment(Prompts(box=Box(-5, -5, 5.3, 5.3))).chosen("whole")[0, 0]
 
     def test_a_box_around_the_whole_picture_and_one_thinner_than_a_pixel(self):
         segmenter = self.segmenter(ellipse(40, 56, (20, 18), (12, 8)))
@@ -524,6 +530,13 @@ class TestResolveEntities:
             DocumentError, match=r'entity 4 "bird" is empty\. No pixel of dark\.png is brighter than 127'
         ):
             self.resolve(DocumentEntity(4, "bird", mask=MaskSource(file="dark.png")), folder=tmp_path)
+
+    def test_a_mask_file_that_is_no_picture_is_refused_with_its_path(self, tmp_path):
+        (tmp_path / "bird.png").write_text("not a picture")
+        with pytest.raises(
+            DocumentError, match=r"^\$\.entities\[0\]\.mask\.file: .*bird\.png cannot be read as a picture"
+        ):
+            self.resolve(DocumentEntity(4, "bird", mask=MaskSource(file="bird.png")), folder=tmp_path)
 
     def test_a_missing_mask_file_names_what_is_there(self, tmp_path):
         Image.fromarray(self.truth).save(tmp_path / "0_bird.png")
