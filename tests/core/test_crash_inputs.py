@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 from small_pipeline import FRAMES, HEIGHT, WIDTH, small_maps, small_picture, small_pipeline
 
-from draganything_core.conditions import Geometry
+from draganything_core.conditions import Geometry, reference_latent_mask
 from draganything_core.generation import Sampling, generate_video, preview_maps, resolve_motion
+from draganything_core.masks import latent_mask
 from draganything_core.models import Models
 from draganything_core.motion_input import read_motion
 from draganything_core.segment import GrabCutSegmenter
@@ -83,6 +84,19 @@ def test_a_mask_that_vanishes_on_the_latent_grid(tmp_path, latent_masks, caplog)
     assert "thing 1" in caplog.text
     assert "nearest to it" in caplog.text
     assert len(generated(models, motion)) == 3
+
+
+def test_the_original_geometry_averages_features_over_the_originals_masks(tmp_path):
+    motion = motion_of(demo_folder(tmp_path, (square(13, 30, 11, 37), line(3))))
+    mask = motion.entities[0].mask
+    assert not torch.equal(latent_mask(mask, 8, 12), reference_latent_mask(mask, CANVAS))
+    exact, reference = (
+        Models(small_pipeline(entity_channels=16, geometry=geometry), None, "small")
+        .entity_features(motion.image, motion.entities, CANVAS, seed=0)
+        .embeddings
+        for geometry in ("exact", "reference")
+    )
+    assert not torch.equal(exact, reference)
 
 
 @pytest.mark.parametrize("geometry", GEOMETRIES, ids=lambda geometry: geometry.kind)
