@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ def replacing(target: Path | str) -> Iterator[Path]:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o666 & ~_umask())
+        temporary.chmod(_usual_mode(target))
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -41,8 +42,18 @@ def write_text(target: Path | str, text: str) -> None:
     write_bytes(target, text.encode("utf-8"))
 
 
-def _umask() -> int:
-    # The only way to read the umask is to set it.
+def _usual_mode(target: Path) -> int:
+    """The permissions of the file that is replaced, or those a new file gets: mkstemp's own are the owner's alone."""
+    if target.exists():
+        return stat.S_IMODE(target.stat().st_mode)
+    return 0o666 & ~UMASK
+
+
+def _read_umask() -> int:
+    # The only way to read the umask is to set it, which is not safe once there are threads: so it is read at import.
     mask = os.umask(0)
     os.umask(mask)
     return mask
+
+
+UMASK = _read_umask()

@@ -8,14 +8,14 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from einops import rearrange
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from .types import Size
 
 
 def read_picture(path: Path | str) -> Tensor:
-    """(3,H,W) float32 in 0..1 from an image file; transparency is laid over white.
+    """(3,H,W) float32 in 0..1 from an image file, upright as its EXIF says; transparency is laid over white.
 
     Raises FileNotFoundError for a missing file, ValueError for one that is no picture; both name it.
     """
@@ -24,8 +24,11 @@ def read_picture(path: Path | str) -> Tensor:
         raise FileNotFoundError(f"{path}: no such picture")
     try:
         with Image.open(path) as opened:
-            rgba = opened.convert("RGBA")
-    except (UnidentifiedImageError, OSError) as error:
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode == "F":
+                raise ValueError(f"{path}: its pixels are floats of no known range; save it with 8 or 16 bits")
+            rgba = (_eight_bits(upright) if upright.mode.startswith("I") else upright).convert("RGBA")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: not a picture that can be read ({error})") from error
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     pixels = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"), dtype=np.float32) / 255
@@ -42,6 +45,12 @@ def resized_picture(picture: Tensor, size: Size) -> Tensor:
         return picture.float()
     resized = F.interpolate(picture[None].float(), (size.height, size.width), mode="bicubic", antialias=True)
     return resized[0].clamp(0, 1)
+
+
+def _eight_bits(picture: Image.Image) -> Image.Image:
+    # Pillow would clip 16 bits at 255 instead of scaling them.
+    values = np.asarray(picture).astype(np.float64).clip(0, 65535) * (255 / 65535)
+    return Image.fromarray(values.round().astype(np.uint8))
 
 
 def check_picture(picture: Tensor) -> None:

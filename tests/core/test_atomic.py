@@ -23,6 +23,14 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(tmp_path):
     assert list(tmp_path.iterdir()) == [target]
 
 
+def test_a_replaced_file_keeps_its_permissions(tmp_path):
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    target.chmod(0o640)
+    write_text(target, "new")
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("new", 0o640)
+
+
 def test_the_temporary_file_keeps_the_suffix_and_the_usual_permissions(tmp_path):
     with replacing(tmp_path / "a.mp4") as temporary:
         assert temporary.suffix == ".mp4"

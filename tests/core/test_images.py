@@ -20,6 +20,18 @@ def test_transparency_is_laid_over_white(tmp_path):
     assert torch.equal(read_picture(tmp_path / "clear.png"), torch.ones(3, 1, 2))
 
 
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    Image.fromarray(np.full((2, 3), 32768, dtype=np.uint16)).save(tmp_path / "deep.png")
+    torch.testing.assert_close(read_picture(tmp_path / "deep.png"), torch.full((3, 2, 3), 128 / 255))
+
+
+def test_pictures_are_upright_as_their_exif_says(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: rotate by a quarter to show
+    Image.new("RGB", (8, 4)).save(tmp_path / "phone.jpg", exif=exif)
+    assert read_picture(tmp_path / "phone.jpg").shape == (3, 8, 4)
+
+
 def test_gray_pictures_have_three_equal_channels(tmp_path):
     Image.new("L", (2, 1), 51).save(tmp_path / "gray.png")
     torch.testing.assert_close(read_picture(tmp_path / "gray.png"), torch.full((3, 1, 2), 0.2))
