@@ -56,6 +56,12 @@ class StableDiffusionFeatures:
         self.model = model
         self.memory_limit_gib = memory_limit_gib
 
+    def to(self, device: torch.device | str) -> None:
+        """Moves the networks and the empty prompt to a device."""
+        self.unet.to(device)
+        self.vae.to(device)
+        self.empty_prompt = self.empty_prompt.to(device)
+
     @classmethod
     def from_pretrained(
         cls,

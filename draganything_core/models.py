@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from torch import Tensor
 from .conditions import Geometry, Painting, build_condition_maps, painted_embeddings
 from .features import LatentMasks, StableDiffusionFeatures, SvdFeatures, extract_entity_features
 from .pipeline import DragAnythingPipeline
-from .svd import load_svd_parts
+from .svd import check_svd_folder, load_svd_parts
 from .tiny.networks import tiny_pipeline_parts
 from .types import ConditionMaps, Entities, EntityFeatures, Size, Tracks
 from .weights import load_controlnet
@@ -48,9 +50,10 @@ class Models:
         pipeline, source = self.pipeline, self.pipeline.controlnet.feature_source
         latent_masks: LatentMasks = "reference" if self.geometry.kind == "reference" else "exact"
         if source.model_kind == "sd15":
-            return extract_entity_features(
-                picture, entities, size, source, seed, sd15=self.sd15, latent_masks=latent_masks
-            )
+            with _on_device(self.sd15, pipeline._execution_device):
+                return extract_entity_features(
+                    picture, entities, size, source, seed, sd15=self.sd15, latent_masks=latent_masks
+                )
         config = pipeline.controlnet.config
         conditioning = pipeline.condition_on(
             picture[None],
@@ -100,6 +103,7 @@ def load_models(
     offload: each network is on the device only while it works (needs a GPU). Raises ValueError or FileNotFoundError
     that say what a path holds, what was expected and where the right file goes.
     """
+    check_svd_folder(Path(svd))
     network = load_controlnet(controlnet, preset=preset, torch_dtype=dtype)
     sd15 = None
     if network.feature_source.model_kind == "sd15":
@@ -108,14 +112,30 @@ def load_models(
                 f"{controlnet}: these weights take entity features from a Stable Diffusion 1.5 family model. "
                 "Give its diffusers folder or checkpoint file with --features."
             )
-        sd15 = StableDiffusionFeatures.from_pretrained(features, device="cpu" if offload else device, dtype=dtype)
+        # It works once, before the video model does: it is on the device only then.
+        sd15 = StableDiffusionFeatures.from_pretrained(features, device="cpu", dtype=dtype)
     parts = load_svd_parts(svd, dtype)
     pipeline = DragAnythingPipeline(parts.vae, parts.image_encoder, parts.unet, network, parts.scheduler)
     if offload:
         pipeline.enable_model_cpu_offload(device=device)
     else:
         pipeline.to(device)
-    return Models(pipeline, sd15, f"{Path(svd).name} + {Path(controlnet).name}")
+    used = [path for path in (svd, controlnet, features) if path is not None]
+    return Models(pipeline, sd15, " + ".join(Path(path).resolve().name for path in used))
+
+
+@contextmanager
+def _on_device(features: StableDiffusionFeatures | None, device: torch.device) -> Iterator[None]:
+    """The feature model on the device while the block runs, where it came from afterwards."""
+    if features is None:
+        yield
+        return
+    home = features.unet.device
+    try:
+        features.to(device)
+        yield
+    finally:
+        features.to(home)
 
 
 def tiny_models(*, seed: int = 0, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
@@ -123,6 +143,8 @@ def tiny_models(*, seed: int = 0, dtype: torch.dtype = torch.float32, device: to
     pipeline = DragAnythingPipeline(**tiny_pipeline_parts(seed)).to(device)
     if dtype != torch.float32:
         pipeline.to(dtype)
+    for network in (pipeline.vae, pipeline.image_encoder, pipeline.unet, pipeline.controlnet):
+        network.requires_grad_(False)
     remark = (
         "The built-in network is random, not trained: it shows that every part runs. Its video is coloured noise and "
         "says nothing about how well things follow their lines."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -117,7 +118,8 @@ class DragAnythingPipeline(DiffusionPipeline):
         control_strength: factor on all residuals; 0 is exactly SVD alone. control_start, control_end: the part of
             the steps, 0..1, in which control acts.
         split_guidance: the two halves of guidance one after the other, for half the memory.
-        decode_chunk_size: frames decoded at once; encode_chunk_size: frames of the condition maps encoded at once.
+        decode_chunk_size: frames decoded at once (fewer: less memory, slightly other pixels); encode_chunk_size: frames
+            of the condition maps encoded at once.
         generator: one, or one a picture. latents (B,T,4,h,w) unit noise and image_noise (B,3,H,W) replace its draws.
         output_type: "pt", "np", "pil" or "latent".
         callback_on_step_end(pipeline, step, timestep, tensors): may return {"latents": ...}; tensors among "latents",
@@ -128,6 +130,19 @@ class DragAnythingPipeline(DiffusionPipeline):
         pixels = _as_batch(image)
         maps = _as_list(conditions)
         frames = self._check(pixels, maps, num_frames, control_start, control_end, output_type)
+        _check_numbers(
+            at_least_one={
+                "num_inference_steps": num_inference_steps,
+                "decode_chunk_size": decode_chunk_size,
+                "encode_chunk_size": encode_chunk_size,
+            },
+            finite={
+                "min_guidance_scale": min_guidance_scale,
+                "max_guidance_scale": max_guidance_scale,
+                "control_strength": control_strength,
+            },
+        )
+        _check_draws(pixels, generator, image_noise)
         config = self.controlnet.config
         device, batch = self._execution_device, len(pixels)
         guidance = torch.linspace(min_guidance_scale, max_guidance_scale, frames)
@@ -177,11 +192,12 @@ class DragAnythingPipeline(DiffusionPipeline):
                     latents = callback_on_step_end(self, step, timestep, wanted).get("latents", latents)
                 progress.update()
 
-        self._offload_loop_models()
+        self._offload(self.unet, self.controlnet)  # decoding is the peak of memory
         result = latents if output_type == "latent" else self._decoded(latents, decode_chunk_size, output_type)
         self.maybe_free_model_hooks()
         return DragAnythingOutput(frames=result)
 
+    @torch.no_grad()
     def condition_on(
         self,
         pixels: Tensor,
@@ -207,6 +223,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         noised = (pixels * 2.0 - 1.0).to(device) + noise_aug_strength * image_noise.to(device)
         self._keep_vae_out_of_half_precision()
         image_latents = self.vae.encode(noised.to(self.vae.dtype)).latent_dist.mode()
+        self._offload(self.vae)  # its turn comes again only after the last step
         time_ids = torch.tensor([[fps_id, motion_bucket_id, noise_aug_strength]], device=device)
         return SvdConditioning(
             rearrange(embeds, "b d -> b 1 d").to(self.unet.dtype),
@@ -214,8 +231,12 @@ class DragAnythingPipeline(DiffusionPipeline):
             repeat(time_ids, "1 n -> b n", b=len(pixels)),
         )
 
+    @torch.no_grad()
     def decode(self, latents: Tensor, chunk_size: int = 8) -> Tensor:
-        """(B,T,3,H,W) float32 in 0..1 from latents (B,T,4,h,w); ``chunk_size`` frames at a time, never in fp16."""
+        """(B,T,3,H,W) float32 in 0..1 from latents (B,T,4,h,w); ``chunk_size`` frames at a time, never in fp16.
+
+        The decoder looks at neighbouring frames within a chunk, so the chunk size changes pixels a little.
+        """
         self._keep_vae_out_of_half_precision()
         videos = []
         for video in latents / self.vae.config.scaling_factor:
@@ -306,11 +327,11 @@ class DragAnythingPipeline(DiffusionPipeline):
             logger.info("The autoencoder runs in fp32: fp16 overflows in it.")
             self.vae.to(dtype=torch.float32)
 
-    def _offload_loop_models(self) -> None:
-        # The decoder is the peak of memory; under model offloading nothing else need be on the device by then.
+    def _offload(self, *networks: Any) -> None:
+        """Takes networks off the device under model offloading, whose chain moves one only when the next runs."""
         if getattr(self, "_all_hooks", None):
-            self.unet.to("cpu")
-            self.controlnet.to("cpu")
+            for network in networks:
+                network.to("cpu")
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
@@ -332,6 +353,8 @@ class DragAnythingPipeline(DiffusionPipeline):
             )
         if output_type not in ("pt", "np", "pil", "latent"):
             raise ValueError(f'output_type must be "pt", "np", "pil" or "latent", got {output_type!r}')
+        if num_frames is not None and num_frames < 1:
+            raise ValueError(f"num_frames must be >= 1, or None for the conditions' own, got {num_frames}")
         if maps is None:
             return num_frames or int(self.controlnet.config.frames)
         if len(maps) != len(pixels):
@@ -354,6 +377,8 @@ def _as_batch(image: Tensor | Image.Image | list[Image.Image]) -> Tensor:
     if isinstance(image, Image.Image):
         image = [image]
     if isinstance(image, list):
+        if not image or not all(isinstance(picture, Image.Image) for picture in image):
+            raise ValueError("image: a list must hold one or more PIL pictures; stack tensors into (B, 3, H, W)")
         if len({picture.size for picture in image}) != 1:
             raise ValueError(f"image: pictures of one batch must have one size, got {[p.size for p in image]}")
         arrays = [np.asarray(picture.convert("RGB"), dtype=np.float32) / 255 for picture in image]
@@ -361,12 +386,30 @@ def _as_batch(image: Tensor | Image.Image | list[Image.Image]) -> Tensor:
     batch = image[None] if image.ndim == 3 else image
     if batch.ndim != 4 or batch.shape[1] != 3:
         raise ValueError(f"image must be (B, 3, H, W) or (3, H, W) in 0..1, got shape {tuple(image.shape)}")
-    if batch.min() < 0 or batch.max() > 1:
+    if not (batch.min() >= 0 and batch.max() <= 1):  # so written that a value that is no number is refused too
         raise ValueError(
             f"image must be in 0..1, got values from {float(batch.min()):.3g} to {float(batch.max()):.3g}. "
             "Divide 8-bit pictures by 255."
         )
     return batch.float()
+
+
+def _check_numbers(at_least_one: dict[str, int], finite: dict[str, float]) -> None:
+    for name, count in at_least_one.items():
+        if count < 1:
+            raise ValueError(f"{name} must be >= 1, got {count}")
+    for name, value in finite.items():
+        if not math.isfinite(value):
+            raise ValueError(f"{name} must be a finite number, got {value}")
+
+
+def _check_draws(
+    pixels: Tensor, generator: torch.Generator | list[torch.Generator] | None, image_noise: Tensor | None
+) -> None:
+    if isinstance(generator, list) and len(generator) != len(pixels):
+        raise ValueError(f"generator: {len(pixels)} pictures need as many generators, or one, got {len(generator)}")
+    if image_noise is not None and image_noise.shape != pixels.shape:
+        raise ValueError(f"image_noise must be {tuple(pixels.shape)} as the pictures, got {tuple(image_noise.shape)}")
 
 
 def _network_input(scaled_latents: Tensor, conditioning: SvdConditioning) -> Tensor:

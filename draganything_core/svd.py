@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from safetensors import SafetensorError
 from transformers import CLIPVisionModelWithProjection
 
 from .weight_kinds import LICENCES
@@ -43,11 +44,11 @@ def load_svd_parts(folder: Path | str, dtype: torch.dtype = torch.float32) -> Sv
     folder = Path(folder)
     check_svd_folder(folder)
     logger.info("Stable Video Diffusion (%s): %s", folder, LICENCES["svd_unet"])
-    networks = {name: _load_network(folder / name, network_class) for name, network_class in NETWORKS.items()}
-    for name, network in networks.items():
+    networks = {}
+    for name, network_class in NETWORKS.items():
         in_fp32 = name == "vae" and dtype == torch.float16
-        network.to(dtype=torch.float32 if in_fp32 else dtype)
-        network.eval().requires_grad_(False)
+        network = _load_network(folder / name, network_class, torch.float32 if in_fp32 else dtype)
+        networks[name] = network.eval().requires_grad_(False)
     return SvdParts(scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"), **networks)
 
 
@@ -75,14 +76,18 @@ def check_svd_folder(folder: Path) -> None:
         )
 
 
-def _load_network(folder: Path, network_class: Any) -> Any:
+def _load_network(folder: Path, network_class: Any, dtype: torch.dtype) -> Any:
     # A folder may hold only the half precision files, which carry "fp16" in their names.
     only_fp16 = all(".fp16" in path.name for path in _weights(folder))
     try:
         network, report = network_class.from_pretrained(
-            folder, local_files_only=True, variant="fp16" if only_fp16 else None, output_loading_info=True
+            folder,
+            local_files_only=True,
+            variant="fp16" if only_fp16 else None,
+            torch_dtype=dtype,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise WeightsError(f"{folder}: its weights do not load as {network_class.__name__}: {error}") from error
     # Both libraries fill what a file lacks with random numbers and only warn.
     if report["missing_keys"]:

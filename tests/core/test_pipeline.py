@@ -189,6 +189,13 @@ def test_a_callback_sees_every_step_and_may_replace_the_latents(pipeline):
         ({"maps": [small_maps(), small_maps()]}, "1 pictures need as many condition maps, got 2"),
         ({"num_frames": 5}, "maps of 3 frames where 5 were expected"),
         ({"control_start": 0.8, "control_end": 0.2}, "0 <= start <= end <= 1, got 0.8 and 0.2"),
+        ({"num_inference_steps": 0}, "num_inference_steps must be >= 1, got 0"),
+        ({"num_frames": 0}, "num_frames must be >= 1"),
+        ({"control_strength": float("nan")}, "control_strength must be a finite number"),
+        ({"generator": [torch.Generator()] * 2}, "1 pictures need as many generators, or one, got 2"),
+        ({"image_noise": torch.zeros(1, 1, 1, 1)}, r"image_noise must be \(1, 3, 32, 48\)"),
+        ({"image": torch.full((1, 3, HEIGHT, WIDTH), float("nan"))}, r"image must be in 0\.\.1"),
+        ({"image": []}, "a list must hold one or more PIL pictures"),
         ({"output_type": "gif"}, "output_type must be"),
         ({"latents": torch.zeros(1, 2, 4, 4, 6)}, r"latents must be unit noise of shape \(1, 3, 4, 4, 6\)"),
     ],
@@ -199,12 +206,21 @@ def test_inputs_that_do_not_fit_are_named(pipeline, changes, message):
 
 
 def test_offloaded_networks_give_the_same_frames():
-    accelerate = pytest.importorskip("accelerate")
+    pytest.importorskip("accelerate")
     plain, offloaded = small_pipeline(), small_pipeline()
-    # On a machine without a GPU the hooks move between CPU and CPU; they must still meet every call.
-    for network in (offloaded.unet, offloaded.controlnet, offloaded.vae, offloaded.image_encoder):
-        accelerate.cpu_offload_with_hook(network, torch.device("cpu"))
-    assert torch.equal(sample(offloaded, output_type="pt"), sample(plain, output_type="pt"))
+    # On a machine without a GPU the hooks move between CPU and CPU; they must still meet every call, twice.
+    offloaded.enable_model_cpu_offload(device="cpu")
+    expected = sample(plain, output_type="pt")
+    assert torch.equal(sample(offloaded, output_type="pt"), expected)
+    assert torch.equal(sample(offloaded, output_type="pt"), expected)
+
+
+def test_nothing_that_is_computed_asks_for_gradients(pipeline):
+    conditioning = pipeline.condition_on(
+        small_picture(), fps_id=6, motion_bucket_id=127, noise_aug_strength=0.02, clip_preprocessing="svd"
+    )
+    assert not conditioning.image_latents.requires_grad
+    assert not pipeline.decode(torch.zeros(1, FRAMES, 4, HEIGHT // 8, WIDTH // 8)).requires_grad
 
 
 def test_size_of_the_pipelines_multiples(pipeline):
