@@ -19,19 +19,31 @@ def size_argument(text: str) -> Size:
     return Size(int(height), int(width))
 
 
+def positive_int(text: str) -> int:
+    """A whole number of 1 or more."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 1 or more, got {text!r}")
+    return int(text)
+
+
 def add_weights_options(parser: argparse.ArgumentParser, *, required: bool) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("weights (local files; nothing is ever downloaded)")
     group.add_argument("--svd", required=required, metavar="DIR", help="diffusers folder of Stable Video Diffusion")
     group.add_argument("--controlnet", required=required, metavar="DIR", help="DragAnything ControlNet, folder or file")
     group.add_argument("--features", metavar="DIR", help="Stable Diffusion 1.5 family folder or checkpoint, if needed")
-    group.add_argument("--preset", choices=["trained", "published"], help="how the authors' weights are used")
+    group.add_argument(
+        "--preset",
+        choices=["trained", "published"],
+        help="how the authors' weights are used: as they were trained (default) or as the demo did",
+    )
     group.add_argument("--sam", metavar="FILE", help="Segment Anything checkpoint for clicks (default: GrabCut)")
     return group
 
 
 def add_machine_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGroup:
     group = parser.add_argument_group("machine")
-    group.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    group.add_argument("--device", default=device, help=f"cpu, cuda, cuda:1, ... ({device} here)")
     group.add_argument("--dtype", choices=sorted(DTYPES), help="default: fp16 on a GPU, fp32 on the CPU")
     group.add_argument("--offload", action="store_true", help="keep each network on the GPU only while it works")
     return group
@@ -40,3 +52,19 @@ def add_machine_options(parser: argparse.ArgumentParser) -> argparse._ArgumentGr
 def chosen_dtype(options: argparse.Namespace) -> torch.dtype:
     """The number type that was asked for, or the one that suits the device."""
     return DTYPES[options.dtype or ("fp32" if torch.device(options.device).type == "cpu" else "fp16")]
+
+
+def check_machine_options(options: argparse.Namespace) -> None:
+    """Raises ValueError for a device that is not there, or an option that needs another one."""
+    try:
+        device = torch.device(options.device)
+    except RuntimeError as error:
+        raise ValueError(f"--device {options.device}: not a device; give cpu, cuda or cuda:N") from error
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        there = ", ".join(name for name, is_there in available.items() if is_there)
+        raise ValueError(f"--device {options.device}: this machine has none; there is {there}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {options.device}: this machine has {torch.cuda.device_count()} GPUs")
+    if options.offload and device.type == "cpu":
+        raise ValueError("--offload moves networks to a GPU while they work; it needs --device cuda")

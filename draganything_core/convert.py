@@ -22,6 +22,7 @@ from torch import Tensor
 
 from .atomic import replacing, write_text
 from .document import DocumentEntity, MaskSource, MotionDocument, load_document, save_document
+from .images import read_picture, resized_picture
 from .interchange import (
     FORMATS,
     Format,
@@ -41,6 +42,7 @@ from .interchange import (
 from .interchange.demo_json import find_demo_json, picture_size
 from .interchange.host_tracks import TRACKS_FILE, VISIBILITY_FILE
 from .masks import decode_rle, encode_rle, load_mask
+from .segment import GrabCutSegmenter, SamSegmenter, resolve_entities
 from .types import Entities, Entity, Size
 
 FORMAT_BY_SUFFIX: dict[str, Format] = {
@@ -75,9 +77,10 @@ def main(argv: list[str] | None = None) -> int:
                 frames=arguments.frames,
                 size=arguments.size,
                 image=arguments.image,
+                sam=arguments.sam,
                 force=arguments.force,
             )
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, ImportError) as error:
             report = None
             message = " ".join(str(error).split())
     for warning in said:
@@ -98,12 +101,15 @@ def convert(
     frames: int | None = None,
     size: Size | None = None,
     image: Path | None = None,
+    sam: Path | None = None,
     force: bool = False,
 ) -> str:
     """Writes the motion in ``source`` to ``target``; returns one line that says what was written.
 
     Formats that are not given: the source's is read off its content, the target's off its name. frames, size and
-    image say what the source does not; frames also changes a document's length. Raises ValueError or an OSError.
+    image say what the source does not; frames also changes a document's length. Entities known by clicks alone get the
+    masks they mean where the target needs them, by Segment Anything's weights ``sam`` or else by GrabCut. Raises
+    ValueError or an OSError.
     """
     target_format = target_format or _format_by_name(target)
     if not force:
@@ -111,6 +117,8 @@ def convert(
     read = _read(source, source_format or detect_format(source), frames, size, image)
     if frames is not None:
         read = replace(read, document=replace(read.document, frames=frames))
+    if _needs_masks(read.document, target_format):
+        read = _with_found_masks(read, sam)
     _write(read, target, target_format, force)
     document = read.document
     count = f"{len(document.paths)} path{'' if len(document.paths) == 1 else 's'}"
@@ -143,6 +151,7 @@ example:
     parser.add_argument("--frames", metavar="N", type=_frames, help="frames of the clip (default: what IN says)")
     parser.add_argument("--size", metavar="HxW", type=_size, help="canvas of an IN that does not say it, or --image's")
     parser.add_argument("--image", metavar="FILE", type=Path, help="the picture the motion belongs to")
+    parser.add_argument("--sam", metavar="FILE", type=Path, help="Segment Anything weights for clicks (or GrabCut)")
     parser.add_argument("--force", action="store_true", help="overwrite what is at OUT")
     return parser
 
@@ -211,6 +220,28 @@ def _read_lines(source: Path, source_format: Format, frames: int | None, canvas:
 # Writing
 
 
+def _needs_masks(document: MotionDocument, target_format: Format) -> bool:
+    """Whether points of the target depend on masks: discs that sit at inscribed centres, a camera that carries them."""
+    if target_format == "demo":
+        return True
+    moved = document.camera is not None or any(path.anchor == "center" for path in document.paths)
+    return target_format in ("kj-coords", "tracks") and moved
+
+
+def _with_found_masks(source: Source, sam: Path | None) -> Source:
+    """The same with a mask inline for each entity that has only clicks; unchanged where there is no picture."""
+    document = source.document
+    clicked = [entity for entity in document.entities if entity.mask is None and entity.prompts is not None]
+    if not clicked or source.picture is None:
+        return source
+    segmenter = SamSegmenter.from_checkpoint(sam) if sam else GrabCutSegmenter()
+    picture = resized_picture(read_picture(source.picture), document.size)
+    found = resolve_entities(replace(document, entities=tuple(clicked), paths=()), picture, segmenter, source.folder)
+    masks = {entity.entity_id: MaskSource(rle=encode_rle(entity.mask)) for entity in found}
+    entities = tuple(replace(entity, mask=masks.get(entity.id, entity.mask)) for entity in document.entities)
+    return replace(source, document=replace(document, entities=entities))
+
+
 def _write(source: Source, target: Path, target_format: Format, force: bool) -> None:
     if target_format == "document":
         _write_document(source, target, force)
@@ -232,7 +263,8 @@ def _write_demo(source: Source, target: Path) -> None:
     unmasked = [entity.id for entity in source.document.entities if entity.mask is None]
     if unmasked:
         raise ValueError(
-            f"a demo folder needs masks, and entities {unmasked} have none; select them in the editor first"
+            f"a demo folder needs masks, and entities {unmasked} have neither masks nor clicks to find them by; "
+            "add clicks (prompts) or a mask to each in the document"
         )
     write_demo_folder(source.document, _entities(source), source.picture, target, base_dir=source.folder)
 

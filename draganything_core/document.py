@@ -70,7 +70,8 @@ class MotionPath:
     points as frames: "stretch" resamples, "hold" keeps point i for frame i and holds the last one, "cut" hides the
     disc after the last one. start and end: clip times 0..1 between which the disc moves (it rests before and after).
     visible: closed spans [from, to] of clip time 0..1, empty = never. depth: larger is farther and painted earlier.
-    static: a pin; the disc rests on the first point (or, with anchor "center", at the inscribed centre).
+    static: a pin; the disc rests on the first point (or, with anchor "center", at the inscribed centre), and moves with
+    the picture where a camera move carries the entities.
     """
 
     entity: int

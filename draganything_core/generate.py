@@ -16,16 +16,25 @@ import json
 import logging
 import platform
 import sys
+import tempfile
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import cv2
 import torch
 
 from . import __version__
 from .atomic import write_text
-from .command_line import add_machine_options, add_weights_options, chosen_dtype, size_argument
+from .command_line import (
+    add_machine_options,
+    add_weights_options,
+    check_machine_options,
+    chosen_dtype,
+    positive_int,
+    size_argument,
+)
 from .conditions import Geometry
 from .document import document_to_json
 from .generation import Generation, Motion, Sampling, generate_video, preview_maps, resolve_motion
@@ -38,6 +47,9 @@ from .types import ConditionMaps, Size
 from .video import write_video
 from .weights import preset_choices
 
+logger = logging.getLogger(__name__)
+
+DISTORTION = 0.03  # share by which width and height may be scaled differently before it is said
 OVERLAY_SIDE = 256  # px; the short side below which the overlay video is enlarged
 
 
@@ -45,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
+        check_machine_options(options)
         run(options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -57,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
     out = Path(options.out or Path("output") / f"{given.name}.mp4")
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"--out {out}: the video is written as .mp4; give a file name that ends in .mp4")
+    _check_place(out)
     models = None if options.preview else _models(options)
     geometry, size, default_anchor = _choices(options, models)
     segmenter = SamSegmenter.from_checkpoint(options.sam, device=options.device) if options.sam else GrabCutSegmenter()
@@ -71,6 +85,7 @@ def run(options: argparse.Namespace) -> None:
     if models is None:
         _save_conditions(out, motion, preview_maps(motion, size, geometry))
         return
+    _warn_of_distortion(motion, size)
     sampling = _sampling(options)
     generation = generate_video(models, motion, size, sampling)
     _save(out, options, motion, models, sampling, generation)
@@ -94,37 +109,52 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     weights.add_argument("--model", choices=["tiny"], help="the small built-in network instead of SVD")
 
     motion = parser.add_argument_group("motion")
-    motion.add_argument("--frames", type=int, help="number of frames (default: the document's)")
+    motion.add_argument("--frames", type=positive_int, help="number of frames (default: the document's)")
     motion.add_argument(
         "--size", type=size_argument, metavar="HxW", help="size to generate at (default: the weights' own)"
     )
     motion.add_argument(
-        "--fit", choices=["stretch", "hold", "cut"], help="lines with another number of points than frames"
+        "--fit",
+        choices=["stretch", "hold", "cut"],
+        help="lines with another number of points than frames: resample, hold the last point, or end there",
     )
-    motion.add_argument("--anchor", choices=["center", "grabbed_point"], help="where discs sit, for all paths")
+    motion.add_argument(
+        "--anchor", choices=["center", "grabbed_point"], help="for all paths: discs move by the line, or sit on it"
+    )
 
     sampling = parser.add_argument_group("sampling")
-    sampling.add_argument("--seed", type=int, default=0)
-    sampling.add_argument("--steps", type=int, default=25)
-    sampling.add_argument("--min-guidance", type=float, default=1.0, help="guidance of the first frame")
-    sampling.add_argument("--max-guidance", type=float, default=3.0, help="guidance of the last frame; <= 1: none")
-    sampling.add_argument("--strength", type=float, default=1.0, help="factor on the control; 0 is SVD alone")
-    sampling.add_argument("--control-start", type=float, default=0.0, help="part of the steps, 0..1")
-    sampling.add_argument("--control-end", type=float, default=1.0, help="part of the steps, 0..1")
+    sampling.add_argument("--seed", type=int, default=0, help="of all randomness (0)")
+    sampling.add_argument("--steps", type=positive_int, default=25, help="denoising steps (25)")
+    sampling.add_argument("--min-guidance", type=float, default=1.0, help="guidance of the first frame (1)")
+    sampling.add_argument("--max-guidance", type=float, default=3.0, help="guidance of the last frame (3); <= 1: none")
+    sampling.add_argument("--strength", type=float, default=1.0, help="factor on the control (1); 0 is SVD alone")
+    sampling.add_argument(
+        "--control-start", type=float, default=0.0, help="control acts from this part of the steps on (0)"
+    )
+    sampling.add_argument("--control-end", type=float, default=1.0, help="and up to this one (1)")
     sampling.add_argument("--motion-bucket-id", type=float, help="time id (default: the weights' own)")
     sampling.add_argument("--fps-id", type=float, help="time id, frames per second minus one")
     sampling.add_argument("--noise-aug-strength", type=float, help="noise on the picture, and its time id")
-    sampling.add_argument("--clip-preprocessing", choices=["svd", "reference"])
-    sampling.add_argument("--painting", choices=["vector", "channel_0"])
+    sampling.add_argument(
+        "--clip-preprocessing", choices=["svd", "reference"], help="the picture's way into CLIP: SVD's or the authors'"
+    )
+    sampling.add_argument(
+        "--painting",
+        choices=["vector", "channel_0"],
+        help="the whole entity vector, or the authors' demo's one channel",
+    )
 
     machine = add_machine_options(parser)
     machine.add_argument("--split-guidance", action="store_true", help="half the memory, a little slower")
-    machine.add_argument("--decode-chunk-size", type=int, default=8, help="frames decoded at once")
+    machine.add_argument("--decode-chunk-size", type=positive_int, default=8, help="frames decoded at once (8)")
     return parser.parse_args(argv)
 
 
 def _models(options: argparse.Namespace) -> Models:
     if options.model == "tiny":
+        given = [f"--{name}" for name in ("svd", "controlnet", "features", "preset") if getattr(options, name)]
+        if given:
+            raise ValueError(f"--model tiny brings its own weights; leave out {' and '.join(given)}, or --model tiny")
         return tiny_models(dtype=chosen_dtype(options), device=options.device)
     missing = [f"--{name}" for name in ("svd", "controlnet") if getattr(options, name) is None]
     if missing:
@@ -197,8 +227,31 @@ def _save(
         print(f"remark:   {models.remark}")
 
 
+def _check_place(out: Path) -> None:
+    """Raises an error while nothing is lost, if the files could not be written in the end."""
+    if out.is_dir():
+        raise IsADirectoryError(f"--out {out} is a folder; give the name of the video in it")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=out.parent):
+        pass
+
+
+def _warn_of_distortion(motion: Motion, size: Size) -> None:
+    scale_x, scale_y = motion.document.size.scale_to(size)
+    if abs(scale_x / scale_y - 1) > DISTORTION:
+        logger.warning(
+            "The %s picture is generated at %s and so stretched by %.0f %% in width; a --size of its own shape avoids "
+            "that.",
+            motion.document.size,
+            size,
+            (scale_x / scale_y - 1) * 100,
+        )
+
+
 def _save_conditions(out: Path, motion: Motion, maps: ConditionMaps) -> None:
-    picture = condition_picture(motion.image, maps, motion.tracks, motion.names, motion.colors)
+    picture = condition_picture(
+        motion.image, maps, motion.tracks, motion.names, motion.colors, entities=motion.entities
+    )
     target = out.with_suffix(".conditions.png")
     save_png(picture, target)
     print(f"beside:   {target}")
@@ -210,10 +263,14 @@ def _settings(
     """Everything that decided the result, with None resolved to what was used."""
     config = models.pipeline.controlnet.config
     resolved = {name: config[name] if value is None else value for name, value in asdict(sampling).items()}
-    packages = ("diffusers", "transformers", "numpy", "opencv-python-headless", "av")
+    packages = ("diffusers", "transformers", "numpy", "av")
     return {
         "generated_by": f"DragAnything {__version__}",
         "input": str(options.input),
+        "image": options.image,
+        "segmenter": f"Segment Anything, {options.sam}" if options.sam else "GrabCut",
+        "preset": options.preset,
+        "offload": options.offload,
         "model": models.name,
         "remark": models.remark,
         "size": str(Size.of(generation.frames)),
@@ -225,6 +282,7 @@ def _settings(
         "versions": {
             "python": platform.python_version(),
             "torch": torch.__version__,
+            "opencv": cv2.__version__,
             **{name: version(name) for name in packages},
         },
     }

@@ -106,25 +106,29 @@ def condition_picture(
     names: Sequence[str] | None = None,
     colors: Sequence[str | None] | None = None,
     columns: int = 8,
+    entities: Entities | None = None,
 ) -> Tensor:
     """Contact sheet (3,H,W) of what the network is told, over the picture: Gaussian map, entity map, lines.
 
     image (3,H,W): the first frame at any size. The Gaussian map is heat (dark = 0, white = 1), the entity map shows
-    each entity in its colour; the picture under them is grey so that no colour is its own.
+    each entity in its colour; the picture under them is grey so that no colour is its own. With entities, the first
+    row shows their masks.
     """
     if image.ndim != 3 or image.shape[0] != 3:
         raise ValueError(f"condition picture: the image must be (3, H, W), got shape {tuple(image.shape)}")
-    entities = max(len(maps.embeddings), int(tracks.path_entity.max()) + 1 if tracks.path_entity.numel() else 0)
-    names = [f"entity {index + 1}" for index in range(entities)] if names is None else names
-    palette = _palette(max(len(names), entities), colors)
+    count = max(len(maps.embeddings), int(tracks.path_entity.max()) + 1 if tracks.path_entity.numel() else 0)
+    names = [f"entity {index + 1}" for index in range(count)] if names is None else names
+    palette = _palette(max(len(names), count), colors)
     picture = _resized(_pixels(image), maps.size)
     gray = np.repeat(picture.mean(-1, keepdims=True), 3, axis=-1)
     heat = [_tensor(_heat_over(gray, gaussian)) for gaussian in maps.gaussian[:, 0].float().cpu().numpy()]
     index = [_tensor(_index_over(gray, index, palette)) for index in maps.entity_index.cpu().numpy()]
     lines = overlay_frames(_tensor(picture).expand(maps.frames, -1, -1, -1), tracks, names, colors)
-    return contact_sheet(
-        [("Gaussian map", torch.stack(heat)), ("entity map", torch.stack(index)), ("lines and discs", lines)], columns
-    )
+    rows = [("Gaussian map", torch.stack(heat)), ("entity map", torch.stack(index)), ("lines and discs", lines)]
+    if entities is not None:
+        masks = cutout_preview(_tensor(picture), entities.resized(maps.size), colors)
+        rows.insert(0, ("masks", masks[None]))
+    return contact_sheet(rows, columns)
 
 
 def cutout_preview(image: Tensor, entities: Entities, colors: Sequence[str | None] | None = None) -> Tensor:

@@ -24,6 +24,7 @@ from .types import Entities, Entity, Size
 
 logger = logging.getLogger(__name__)
 
+SUSPICIOUS_SHARE = 0.5  # of the picture: a mask from clicks that is larger is remarked on
 SCALES: tuple[MaskScale, ...] = get_args(MaskScale)  # part, object, whole
 
 
@@ -118,7 +119,17 @@ def _document_mask(
             "Give one (Segment Anything's weights, or GrabCut, which needs none) or a mask.",
         )
     with _refused_at(f"{path}.prompts", entity):
-        return segmenter.segment(entity.prompts).chosen(entity.prompts.scale).cpu()
+        mask = segmenter.segment(entity.prompts).chosen(entity.prompts.scale).cpu()
+    share = float(mask.float().mean())
+    if share > SUSPICIOUS_SHARE:
+        logger.warning(
+            'the prompts of entity %s "%s" found %.0f %% of the picture; look whether that is meant, and add clicks '
+            "that say what it is not",
+            entity.id,
+            entity.name,
+            share * 100,
+        )
+    return mask
 
 
 @contextmanager

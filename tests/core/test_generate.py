@@ -115,8 +115,11 @@ def test_local_folders_of_the_real_layout(sample, tmp_path):
         (["--model", "tiny", "--out", "clip.gif"], "--out clip.gif: the video is written as .mp4"),
         (["--model", "tiny", "--size", "100x100"], "multiples of 32, got 100x100"),
         (["--model", "tiny", "--image", "nowhere.png"], "nowhere.png: no such picture"),
-        (["--svd", "nowhere", "--controlnet", "nowhere"], "there is no such file or folder"),
-        (["--model", "tiny", "--frames", "0"], "frames"),
+        (["--svd", "nowhere", "--controlnet", "nowhere"], "nowhere: no such folder. Expected the diffusers folder"),
+        (["--model", "tiny", "--preset", "trained"], "leave out --preset, or --model tiny"),
+        (["--model", "tiny", "--device", "gpu"], "--device gpu: not a device"),
+        (["--model", "tiny", "--max-guidance", "nan"], "max_guidance_scale must be a finite number"),
+        (["--model", "tiny", "--offload", "--device", "cpu"], "--offload moves networks to a GPU"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(sample, capsys, arguments, message):
@@ -124,6 +127,31 @@ def test_what_is_wrong_is_said_in_one_line(sample, capsys, arguments, message):
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+@pytest.mark.parametrize("option", ["--frames", "--steps", "--decode-chunk-size"])
+@pytest.mark.parametrize("value", ["0", "-1", "x"])
+def test_counts_are_whole_numbers_of_one_or_more(sample, capsys, option, value):
+    with pytest.raises(SystemExit):
+        run(sample, "--model", "tiny", f"{option}={value}")
+    assert f"argument {option}: expected a whole number of 1 or more, got '{value}'" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_refused_before_any_work(sample, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "tiny_models", None)
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder.mp4").mkdir()
+    assert run(sample, "--model", "tiny", "--out", tmp_path / "file" / "a.mp4") == 2
+    assert run(sample, "--model", "tiny", "--out", tmp_path / "folder.mp4") == 2
+    assert "folder.mp4 is a folder" in capsys.readouterr().err
+
+
+def test_a_picture_that_is_stretched_is_remarked_on(sample, tmp_path, caplog):
+    run(sample, "--model", "tiny", "--out", tmp_path / "a.mp4", "--frames", 2, "--steps", 1, "--size", "64x96")
+    assert "stretched by -10 % in width" in caplog.text
+    caplog.clear()
+    run(sample, "--model", "tiny", "--out", tmp_path / "a.mp4", "--frames", 2, "--steps", 1, "--size", "96x160")
+    assert "stretched" not in caplog.text
 
 
 def test_a_document_without_motion_is_refused(sample, capsys):
