@@ -14,8 +14,7 @@ import argparse
 import itertools
 import logging
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -25,16 +24,22 @@ from torch import Tensor
 from . import __version__
 from .atomic import write_text
 from .clip_input import ClipPreprocessing
-from .command_line import add_machine_options, add_weights_options, chosen_dtype, size_argument
+from .command_line import (
+    add_machine_options,
+    add_weights_options,
+    check_machine_options,
+    chosen_dtype,
+    positive_int,
+    size_argument,
+)
 from .conditions import Painting
 from .evaluation.track_error import TRACKER, TrackError, track_error
-from .generation import Motion, Sampling, generate_video, resolve_motion
+from .generation import Sampling, generate_video, resolve_motion
 from .images import resized_picture
-from .models import Models, load_models
-from .motion_input import read_motion
+from .models import load_models
+from .motion_input import MotionInput, read_motion
 from .pictures import contact_sheet, overlay_frames, save_png
 from .segment import GrabCutSegmenter, SamSegmenter
-from .types import Size
 from .weight_check import Verdict, check_files
 
 SAMPLE = Path(__file__).parent / "tiny" / "sample" / "motion.json"
@@ -45,13 +50,12 @@ MOTION_BUCKETS = (128, 180)
 
 @dataclass(frozen=True, eq=False)
 class Rendering:
-    """One of the eight ways: what was chosen, its video and how far the things are from where they were dragged."""
+    """One of the eight ways: what was chosen, and how far the things are from where they were dragged."""
 
     name: str
     painting: Painting
     clip_input: ClipPreprocessing
     motion_bucket: int
-    frames: Tensor
     error: TrackError
 
     @property
@@ -63,6 +67,7 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_arguments(argv)
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     try:
+        check_machine_options(options)
         return run(options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,8 +77,12 @@ def main(argv: list[str] | None = None) -> int:
 def run(options: argparse.Namespace) -> int:
     """0 if every file is right and all was rendered, 1 if a file is wrong or missing (nothing is rendered then)."""
     out = Path(options.out)
+    inputs = [read_motion(path) for path in options.input or [SAMPLE]]
     verdicts = check_files(
-        Path(options.svd), Path(options.controlnet), Path(options.features) if options.features else None
+        Path(options.svd),
+        Path(options.controlnet),
+        Path(options.features) if options.features else None,
+        options.preset,
     )
     for verdict in verdicts:
         print(verdict)
@@ -81,6 +90,19 @@ def run(options: argparse.Namespace) -> int:
         write_text(out / "report.md", report(options, verdicts, []))
         print(f"\nNothing was rendered: put the files right first. Report: {out / 'report.md'}")
         return 1
+    renderings: list[Rendering] = []
+    try:
+        sheet = _render(options, inputs, renderings)
+    finally:
+        # What was found out is kept, also where the rest fails.
+        write_text(out / "report.md", report(options, verdicts, renderings))
+    save_png(sheet, out / "sheet.png")
+    print(f"\nsheet:  {out / 'sheet.png'}\nreport: {out / 'report.md'}")
+    return 0
+
+
+def _render(options: argparse.Namespace, inputs: list[MotionInput], renderings: list[Rendering]) -> Tensor:
+    """The contact sheet of every input rendered in each of the eight ways; their errors go into ``renderings``."""
     models = load_models(
         options.svd,
         options.controlnet,
@@ -90,37 +112,30 @@ def run(options: argparse.Namespace) -> int:
         device=options.device,
         offload=options.offload,
     )
+    size = options.size or models.native_size
+    models.pipeline.check_size(size)
     segmenter = SamSegmenter.from_checkpoint(options.sam, device=options.device) if options.sam else GrabCutSegmenter()
-    renderings, rows = [], []
-    for path in options.input or [SAMPLE]:
-        given = read_motion(path)
-        anchor = models.pipeline.controlnet.config.anchor
+    anchor = models.pipeline.controlnet.config.anchor
+    rows = []
+    for given in inputs:
         motion = resolve_motion(given, segmenter, frames=options.frames, default_anchor=anchor)
-        size = options.size or models.native_size
         rows.append((given.name, resized_picture(motion.image, size)[None]))
-        for rendering in render_all(models, motion, given.name, size, options.steps, options.seed):
-            print(f"{rendering.name}: {rendering.label}: {rendering.error}", flush=True)
-            overlay = overlay_frames(rendering.frames, motion.tracks, motion.names, motion.colors)
-            rows.append((f"{rendering.label}: {rendering.error}", overlay))
-            renderings.append(replace(rendering, frames=rendering.frames[:0]))
-    save_png(contact_sheet(rows), out / "sheet.png")
-    write_text(out / "report.md", report(options, verdicts, renderings))
-    print(f"\nsheet:  {out / 'sheet.png'}\nreport: {out / 'report.md'}")
-    return 0
-
-
-def render_all(models: Models, motion: Motion, name: str, size: Size, steps: int, seed: int) -> Iterator[Rendering]:
-    """The motion rendered in each of the eight ways, from the same seed."""
-    for painting, clip_input, bucket in itertools.product(PAINTINGS, CLIP_INPUTS, MOTION_BUCKETS):
-        sampling = Sampling(
-            seed=seed,
-            num_inference_steps=steps,
-            painting=painting,
-            clip_preprocessing=clip_input,
-            motion_bucket_id=bucket,
-        )
-        frames = generate_video(models, motion, size, sampling).frames
-        yield Rendering(name, painting, clip_input, bucket, frames, track_error(frames, motion.entities, motion.tracks))
+        for painting, clip_input, bucket in itertools.product(PAINTINGS, CLIP_INPUTS, MOTION_BUCKETS):
+            sampling = Sampling(
+                seed=options.seed,
+                num_inference_steps=options.steps,
+                painting=painting,
+                clip_preprocessing=clip_input,
+                motion_bucket_id=bucket,
+            )
+            frames = generate_video(models, motion, size, sampling).frames
+            error = track_error(frames, motion.entities, motion.tracks)
+            rendering = Rendering(given.name, painting, clip_input, bucket, error)
+            renderings.append(rendering)
+            print(f"{rendering.name}: {rendering.label}: {error}", flush=True)
+            overlay = overlay_frames(frames, motion.tracks, motion.names, motion.colors)
+            rows.append((f"{rendering.label}: {error}", overlay))
+    return contact_sheet(rows)
 
 
 def report(options: argparse.Namespace, verdicts: list[Verdict], renderings: list[Rendering]) -> str:
@@ -167,12 +182,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--input", type=Path, nargs="+", help="motion documents or demo folders (default: our sample)")
     parser.add_argument("--out", default="output/weights", metavar="DIR", help="folder for sheet.png and report.md")
-    parser.add_argument("--frames", type=int, help="number of frames (default: each document's)")
+    parser.add_argument("--frames", type=positive_int, help="number of frames (default: each document's)")
     parser.add_argument(
         "--size", type=size_argument, metavar="HxW", help="size to render at (default: the weights' own)"
     )
-    parser.add_argument("--steps", type=int, default=25)
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=positive_int, default=25, help="denoising steps (25)")
+    parser.add_argument("--seed", type=int, default=0, help="the same for all eight (0)")
     add_weights_options(parser, required=True)
     add_machine_options(parser)
     return parser.parse_args(argv)

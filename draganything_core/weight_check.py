@@ -12,6 +12,7 @@ from diffusers import AutoencoderKLTemporalDecoder, UNetSpatioTemporalConditionM
 from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
+from .svd import LAYOUT as SVD_LAYOUT
 from .weights import WeightsError, describe_weights, empty_controlnet
 
 # What Stable Video Diffusion publishes. Another value is no fault (a smaller network may be meant) but worth knowing.
@@ -69,12 +70,22 @@ class Verdict:
         return f"{self.verdict:>7}  {self.part}: {self.found}{remarks}"
 
 
-def check_files(svd: Path, controlnet: Path, features: Path | None) -> list[Verdict]:
+def check_files(svd: Path, controlnet: Path, features: Path | None, preset: str | None = None) -> list[Verdict]:
     """A verdict on every part that a generation needs; no tensor is read, only headers and configurations."""
+    if svd.is_file():
+        return [Verdict(f"SVD folder ({svd})", "wrong", _single_file(svd)), *_check_given(features)]
     verdicts = [_check_network(svd, part) for part in ("unet", "vae", "image_encoder")]
     verdicts.append(_check_scheduler(svd))
-    verdicts += _check_controlnet(controlnet, features, svd / "unet" / "config.json")
+    verdicts += _check_controlnet(controlnet, preset, features, svd / "unet" / "config.json")
     return verdicts
+
+
+def _single_file(file: Path) -> str:
+    try:
+        found = str(describe_weights(file))
+    except WeightsError as error:
+        found = str(error)
+    return f"{found}; expected a diffusers folder with {SVD_LAYOUT}"
 
 
 def _check_network(svd: Path, part: str) -> Verdict:
@@ -104,17 +115,25 @@ def _check_scheduler(svd: Path) -> Verdict:
     config, trouble = _config(file, name)
     if trouble is not None:
         return trouble
-    return Verdict(name, "right", str(config.get("_class_name", "scheduler")), _unlike_published("scheduler", config))
+    kind = str(config.get("_class_name", "of no class"))
+    differences = tuple(
+        f"{key} is {config.get(key, 'not said')}, SVD as published has {value}"
+        for key, value in PUBLISHED["scheduler"].items()
+        if config.get(key) != value
+    )
+    # Unlike a network's width, none of these can be another number in weights that mean the same.
+    wrong = kind != "EulerDiscreteScheduler" or bool(differences)
+    return Verdict(name, "wrong" if wrong else "right", kind, differences)
 
 
-def _check_controlnet(path: Path, features: Path | None, unet_config_file: Path) -> list[Verdict]:
+def _check_controlnet(path: Path, preset: str | None, features: Path | None, unet_config_file: Path) -> list[Verdict]:
     name = f"ControlNet ({path})"
     try:
-        description, network = empty_controlnet(path)
+        description, network = empty_controlnet(path, preset)
     except FileNotFoundError as error:
-        return [Verdict(name, "missing", str(error))]
+        return [Verdict(name, "missing", str(error)), *_check_given(features)]
     except WeightsError as error:
-        return [Verdict(name, "wrong", str(error))]
+        return [Verdict(name, "wrong", str(error)), *_check_given(features)]
     remarks = []
     unet_config, trouble = _config(unet_config_file, "")
     for key in ("num_attention_heads", "block_out_channels", "layers_per_block", "cross_attention_dim"):
@@ -122,15 +141,22 @@ def _check_controlnet(path: Path, features: Path | None, unet_config_file: Path)
         if trouble is None and own != theirs:
             remarks.append(f"{key} is {own}, the UNet's is {theirs}: it was not made for this UNet")
     verdicts = [Verdict(name, "wrong" if remarks else "right", str(description), tuple(remarks))]
-    if network.feature_source.model_kind == "sd15":
-        verdicts.append(_check_features(features))
-    return verdicts
+    if network.feature_source.model_kind == "sd15" and features is None:
+        remedy = "these weights need a Stable Diffusion 1.5 model: --features DIR"
+        return [*verdicts, Verdict("feature model", "missing", remedy)]
+    return [*verdicts, *_check_given(features)]
 
 
-def _check_features(path: Path | None) -> Verdict:
-    if path is None:
-        return Verdict("feature model", "missing", "these weights need a Stable Diffusion 1.5 model: --features DIR")
+def _check_given(features: Path | None) -> list[Verdict]:
+    return [] if features is None else [_check_features(features)]
+
+
+def _check_features(path: Path) -> Verdict:
     name = f"feature model ({path})"
+    if path.is_dir():
+        lacks = [part for part in ("vae", "text_encoder") if not (path / part / "config.json").is_file()]
+        if lacks:
+            return Verdict(name, "wrong", f"the folder has no {' and no '.join(lacks)}; expected a diffusers folder")
     try:
         description = describe_weights(path / "unet" if path.is_dir() else path)
     except FileNotFoundError as error:
@@ -174,7 +200,7 @@ def _expected_shapes(part: str, config: dict[str, Any]) -> dict[str, tuple[int, 
 def _config(file: Path, name: str) -> tuple[dict[str, Any], Verdict | None]:
     try:
         config = json.loads(file.read_text("utf-8"))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}, Verdict(name, "missing", f"there is no {file}")
     except ValueError as error:
         return {}, Verdict(name, "wrong", f"{file} is not JSON ({error})")

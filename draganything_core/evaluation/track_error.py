@@ -33,6 +33,8 @@ class TrackError:
     def __str__(self) -> str:
         if not self.points:
             return "no visible point to measure"
+        if self.lost > 0.5:
+            return f"not measurable: the tracker lost {self.lost:.0%} of the points"
         return f"{self.mean_px:.1f} px mean, {self.median_px:.1f} px median (standing still: {self.static_px:.1f} px)"
 
 
@@ -53,6 +55,8 @@ def track_error(frames: Tensor, entities: Entities, tracks: Tracks) -> TrackErro
     regions = torch.stack([_region(entities, tracks, path, size) for path in followed])
     found, seen = track_points(frames, asked[0], regions)
     counted = tracks.visibility[1:, followed]
+    if not bool(counted.any()):
+        return TrackError(float("nan"), float("nan"), float("nan"), 0.0, 0)
     distances = torch.linalg.vector_norm(found - asked, dim=-1)[1:][counted]
     static = torch.linalg.vector_norm(asked - asked[:1], dim=-1)[1:][counted]
     return TrackError(

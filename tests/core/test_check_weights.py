@@ -127,8 +127,24 @@ def test_a_scheduler_of_another_kind_is_told(spoilt):
         config["prediction_type"] = "epsilon"
 
     rewrite(spoilt / "svd" / "scheduler" / "scheduler_config.json", other)
-    remarks = verdicts(spoilt)["SVD scheduler"].remarks
-    assert remarks == ("prediction_type is epsilon, SVD as published has v_prediction",)
+    verdict = verdicts(spoilt)["SVD scheduler"]
+    assert verdict.verdict == "wrong"
+    assert verdict.remarks == ("prediction_type is epsilon, SVD as published has v_prediction",)
+    (spoilt / "svd" / "scheduler" / "scheduler_config.json").write_text("{}")
+    assert verdicts(spoilt)["SVD scheduler"].verdict == "wrong"
+
+
+def test_a_file_in_place_of_the_svd_folder_is_named(weights):
+    file = weights / "svd" / "unet" / "diffusion_pytorch_model.safetensors"
+    (verdict,) = check_files(file, weights / "controlnet", None)
+    assert verdict.verdict == "wrong"
+    assert "Stable Video Diffusion's UNet" in verdict.found
+
+
+def test_what_was_found_out_is_kept_when_rendering_fails(weights, tmp_path, capsys):
+    assert run(weights, tmp_path / "out", "--size", "33x48") == 2
+    assert "multiples of 16, got 33x48" in capsys.readouterr().err
+    assert "| right |" in (tmp_path / "out" / "report.md").read_text()
 
 
 def test_unreadable_input_is_one_line(weights, tmp_path, capsys):
