@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # torchvision and torchaudio are each built for one torch release; this pair also runs ComfyUI. Any torch >= 2.2 with
-# its matching torchvision does: make TORCH="torch torchvision --index-url https://download.pytorch.org/whl/cpu" demo
+# its matching torchvision does: make TORCH="torch torchvision --extra-index-url https://download.pytorch.org/whl/cpu" demo
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help

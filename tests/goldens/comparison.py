@@ -32,10 +32,3 @@ def relative_to_max(name: str, computed: np.ndarray, golden: np.ndarray, toleran
     scale = float(np.abs(golden).max()) or 1.0
     error = float(np.abs(computed.astype(np.float64) - golden.astype(np.float64)).max())
     return Comparison(name, error / scale, tolerance)
-
-
-def differing(name: str, computed: np.ndarray, golden: np.ndarray) -> Comparison:
-    """Number of elements that are not equal; infinite if shapes differ."""
-    if computed.shape != golden.shape:
-        return Comparison(f"{name} (shape {computed.shape}, expected {golden.shape})", float("inf"), 0)
-    return Comparison(f"{name}, elements that differ", float(np.count_nonzero(computed != golden)), 0)
