@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 # torchvision and torchaudio are each built for one torch release; this pair also runs ComfyUI. Any torch >= 2.2 with
-# its matching torchvision does: make TORCH="torch torchvision --extra-index-url https://download.pytorch.org/whl/cpu" demo
+# its matching torchvision does; a changed TORCH takes effect in a new environment (make clean).
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast lint format types contracts goldens benchmark clean
+.PHONY: help env demo test test-fast lint format types contracts goldens benchmark full-size clean
 
 help:
 	@echo "make demo       draw, drag and generate with the small built-in network -> output/demo.mp4"
@@ -16,6 +16,7 @@ help:
 	@echo "make test-fast  the same without the slow tests"
 	@echo "make goldens    check outputs of the original code: make goldens DIRS='path ...' (default: the shipped ones)"
 	@echo "make benchmark  time the condition maps"
+	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
 	@echo "make format     apply ruff's formatting and fixes"
 	@echo "make clean      remove .venv, caches and output"
 
@@ -59,6 +60,10 @@ goldens: env
 
 benchmark: env
 	$(BIN)/python -m benchmarks.conditions
+
+full-size: env
+	$(BIN)/python -m benchmarks.full_size_controlnet --dtype bf16
+	$(BIN)/python -m benchmarks.full_size_controlnet --dtype fp32
 
 clean:
 	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
