@@ -21,6 +21,7 @@ from pathlib import Path
 from torch import Tensor
 
 from .atomic import replacing, write_text
+from .command_line import size_argument
 from .document import DocumentEntity, MaskSource, MotionDocument, load_document, save_document
 from .images import read_picture, resized_picture
 from .interchange import (
@@ -149,7 +150,9 @@ example:
         "--from", dest="source_format", choices=FORMATS, help="IN's format, where the content lets one doubt"
     )
     parser.add_argument("--frames", metavar="N", type=_frames, help="frames of the clip (default: what IN says)")
-    parser.add_argument("--size", metavar="HxW", type=_size, help="canvas of an IN that does not say it, or --image's")
+    parser.add_argument(
+        "--size", metavar="HxW", type=size_argument, help="canvas of an IN that does not say it, or --image's"
+    )
     parser.add_argument("--image", metavar="FILE", type=Path, help="the picture the motion belongs to")
     parser.add_argument("--sam", metavar="FILE", type=Path, help="Segment Anything weights for clicks (or GrabCut)")
     parser.add_argument("--force", action="store_true", help="overwrite what is at OUT")
@@ -160,13 +163,6 @@ def _frames(text: str) -> int:
     if not re.fullmatch("[0-9]{1,5}", text) or not 1 <= int(text) <= 10_000:
         raise argparse.ArgumentTypeError(f"expected a whole number from 1 to 10000, got {text!r}")
     return int(text)
-
-
-def _size(text: str) -> Size:
-    match = re.fullmatch("([0-9]{1,5})x([0-9]{1,5})", text)
-    if match is None or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
-        raise argparse.ArgumentTypeError(f"expected HEIGHTxWIDTH in pixels like 320x576, got {text!r}")
-    return Size(int(match[1]), int(match[2]))
 
 
 def _format_by_name(target: Path) -> Format:
