@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from diffusers import UNetSpatioTemporalConditionModel
+from diffusers import AutoencoderKL, UNet2DConditionModel, UNetSpatioTemporalConditionModel
 from torch import Tensor, nn
+from transformers import CLIPTextConfig, CLIPTextModel
 
 from draganything_core.controlnet import SvdControlNet
 from draganything_core.types import ConditionMaps, Size
@@ -75,3 +76,24 @@ def random_maps(
         embeddings=torch.randn(entities, channels, generator=generator),
         size=Size(height, width),
     )
+
+
+def small_stable_diffusion() -> dict[str, nn.Module]:
+    """A Stable Diffusion with the real block structure and few channels: unet, vae, text_encoder."""
+    torch.manual_seed(3)
+    unet = UNet2DConditionModel(
+        block_out_channels=(8, 16, 16, 24), norm_num_groups=4, attention_head_dim=2, cross_attention_dim=16
+    )
+    vae = AutoencoderKL(
+        block_out_channels=(4, 8, 8, 12),
+        norm_num_groups=4,
+        layers_per_block=2,
+        down_block_types=("DownEncoderBlock2D",) * 4,
+        up_block_types=("UpDecoderBlock2D",) * 4,
+    )
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=49408, hidden_size=16, intermediate_size=24, num_attention_heads=2, num_hidden_layers=2
+        )
+    )
+    return {"unet": unet.eval(), "vae": vae.eval(), "text_encoder": text_encoder.eval()}

@@ -20,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from small_networks import small_stable_diffusion
 from transformers import CLIPTextConfig, CLIPTextModel
 
 from draganything_core import sd15
@@ -42,24 +43,7 @@ SVD = FeatureSource("svd", timestep=0.25, block=-1, ensemble=2)
 
 @pytest.fixture(scope="module")
 def parts():
-    """A Stable Diffusion with the real block structure and few channels: unet, vae, text encoder."""
-    torch.manual_seed(3)
-    unet = UNet2DConditionModel(
-        block_out_channels=(8, 16, 16, 24), norm_num_groups=4, attention_head_dim=2, cross_attention_dim=16
-    )
-    vae = AutoencoderKL(
-        block_out_channels=(4, 8, 8, 12),
-        norm_num_groups=4,
-        layers_per_block=2,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-    )
-    text_encoder = CLIPTextModel(
-        CLIPTextConfig(
-            vocab_size=49408, hidden_size=16, intermediate_size=24, num_attention_heads=2, num_hidden_layers=2
-        )
-    )
-    return {"unet": unet.eval(), "vae": vae.eval(), "text_encoder": text_encoder.eval()}
+    return small_stable_diffusion()
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from small_networks import small_stable_diffusion
 from small_pipeline import small_pipeline
 
 from draganything_core import generate
@@ -106,6 +107,27 @@ def test_local_folders_of_the_real_layout(sample, tmp_path):
     fitting.controlnet.save_pretrained(tmp_path / "controlnet")
     assert run(sample, *weights, "--out", tmp_path / "a.mp4", *SMALL) == 0
     assert read_video(tmp_path / "a.mp4")[0].shape == (3, 3, 64, 96)
+
+
+@pytest.mark.slow
+def test_weights_that_take_features_from_stable_diffusion(sample, tmp_path, capsys):
+    pipeline = small_pipeline(
+        entity_channels=4,
+        entity_source={"model_kind": "sd15", "timestep": 261, "ensemble": 2},
+        geometry="reference",
+        max_radius=50,
+    )
+    for name in ("unet", "vae", "image_encoder", "scheduler"):
+        getattr(pipeline, name).save_pretrained(tmp_path / "svd" / name)
+    pipeline.controlnet.save_pretrained(tmp_path / "controlnet")
+    for name, network in small_stable_diffusion().items():
+        network.save_pretrained(tmp_path / "sd15" / name)
+    weights = ["--svd", tmp_path / "svd", "--controlnet", tmp_path / "controlnet", "--out", tmp_path / "a.mp4", *SMALL]
+    assert run(sample, *weights) == 2
+    assert "with --features" in capsys.readouterr().err
+    assert run(sample, *weights, "--features", tmp_path / "sd15") == 0
+    settings = json.loads((tmp_path / "a.settings.json").read_text())
+    assert settings["model"] == "svd + controlnet + sd15"
 
 
 @pytest.mark.parametrize(
