@@ -115,7 +115,10 @@ def load_models(
         # It works once, before the video model does: it is on the device only then.
         sd15 = StableDiffusionFeatures.from_pretrained(features, device="cpu", dtype=dtype)
     parts = load_svd_parts(svd, dtype)
-    pipeline = DragAnythingPipeline(parts.vae, parts.image_encoder, parts.unet, network, parts.scheduler)
+    # Noise levels are the weights' choice, the rest of the schedule is the video model's.
+    noise_levels = {"sigma_min": network.config.sigma_min, "sigma_max": network.config.sigma_max}
+    scheduler = type(parts.scheduler).from_config(parts.scheduler.config, **noise_levels)
+    pipeline = DragAnythingPipeline(parts.vae, parts.image_encoder, parts.unet, network, scheduler)
     if offload:
         pipeline.enable_model_cpu_offload(device=device)
     else:
