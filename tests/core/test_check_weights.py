@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_networks import small_unet
+from small_networks import small_stable_diffusion, small_unet
 from small_pipeline import small_pipeline
 
 from draganything_core import check_weights
@@ -120,6 +120,14 @@ def test_weights_that_need_a_feature_model_say_so(spoilt, tmp_path):
     assert verdicts(spoilt)["feature model"].verdict == "missing"
     assert verdicts(spoilt, tmp_path / "nowhere")["feature model"].verdict == "missing"
     assert verdicts(spoilt, spoilt / "svd")["feature model"].verdict == "wrong"
+
+
+def test_a_feature_model_that_is_given_is_checked_even_where_none_is_needed(weights, tmp_path):
+    assert verdicts(weights, tmp_path / "nowhere")["feature model"].verdict == "missing"
+    small_stable_diffusion()["unet"].save_pretrained(tmp_path / "sd15" / "unet")
+    verdict = verdicts(weights, tmp_path / "sd15")["feature model"]
+    assert verdict.verdict == "wrong"
+    assert "no vae and no text_encoder" in verdict.found
 
 
 def test_a_scheduler_of_another_kind_is_told(spoilt):

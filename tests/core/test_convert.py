@@ -18,11 +18,13 @@ from PIL import Image
 from draganything_core.convert import convert, main
 from draganything_core.document import (
     CameraMove,
+    Click,
     ControlPoint,
     DocumentEntity,
     MaskSource,
     MotionDocument,
     MotionPath,
+    Prompts,
     load_document,
     save_document,
 )
@@ -252,3 +254,16 @@ def test_the_module_runs_without_a_traceback(tmp_path):
     failed = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert failed.stderr == "error: no such file or folder: absent\n"
+
+
+def test_clicks_are_turned_into_masks_where_the_camera_needs_them(run, tmp_path):
+    shutil.copy(DEMO / "demo.jpg", tmp_path / "picture.jpg")
+    entity = DocumentEntity(1, "thing", prompts=Prompts(points=(Click(28, 20),)))
+    path = MotionPath(1, (ControlPoint(28, 20), ControlPoint(34, 20)))
+    document = MotionDocument(SIZE, 3, (entity,), (path,), CameraMove(pan=(6.0, 0.0)), image="picture.jpg")
+    save_document(document, tmp_path / "motion.json")
+    code, _, err = run(tmp_path / "motion.json", tmp_path / "t.npz")
+    assert code == 0, err
+    assert not any("without masks" in line for line in err)
+    camera = read_tracks(tmp_path / "t.npz")["track_path"][:, 0]
+    assert (camera[:, 0] - camera[0, 0]).tolist() == [0, 3, 6]

@@ -2,10 +2,13 @@
 
 import pytest
 import torch
+from small_networks import small_stable_diffusion
 from small_pipeline import small_pipeline
 
-from draganything_core.models import load_models, tiny_models
-from draganything_core.types import Size
+from draganything_core.features import StableDiffusionFeatures
+from draganything_core.models import Models, load_models, tiny_models
+from draganything_core.sd15 import embed_empty_prompt
+from draganything_core.types import Entities, Size
 
 
 @pytest.fixture
@@ -48,3 +51,15 @@ def test_the_built_in_network_is_frozen_and_says_that_it_is_random():
     assert "random" in models.remark
     assert not any(p.requires_grad for p in models.pipeline.unet.parameters())
     assert tiny_models(dtype=torch.bfloat16).pipeline.unet.dtype == torch.bfloat16
+
+
+def test_the_feature_model_is_on_the_device_only_while_it_works(monkeypatch):
+    parts = small_stable_diffusion()
+    features = StableDiffusionFeatures(parts["unet"], parts["vae"], embed_empty_prompt(parts["text_encoder"]))
+    events = []
+    monkeypatch.setattr(features, "to", lambda device: events.append(f"to {device}"))
+    parts["unet"].register_forward_pre_hook(lambda *_: events.append("works"))
+    source = {"model_kind": "sd15", "timestep": 261, "ensemble": 1}
+    models = Models(small_pipeline(entity_channels=4, entity_source=source), features, "small")
+    models.entity_features(torch.zeros(3, 64, 96), Entities.from_masks(torch.ones(1, 64, 96)), Size(64, 96), seed=0)
+    assert events == ["to cpu", "works", "to cpu"]

@@ -24,7 +24,7 @@ from draganything_core.pictures import (
     overlay_frames,
     save_png,
 )
-from draganything_core.types import ConditionMaps, Entities, Size, Tracks
+from draganything_core.types import ConditionMaps, Entities, Entity, Size, Tracks
 
 SIZE = Size(120, 168)
 GRAY = 128 / 255
@@ -310,3 +310,14 @@ def test_a_png_of_no_picture_is_refused(tmp_path, shape, name):
     with pytest.raises(ValueError, match="save_png"):
         save_png(torch.zeros(shape), tmp_path / name)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_masks_are_shown_first_where_the_entities_are_given():
+    image, maps, tracks = torch.full((3, SIZE.height, SIZE.width), GRAY), two_discs(), two_paths()
+    mask = torch.zeros(SIZE.height, SIZE.width, dtype=torch.bool)
+    mask[2:9, 3:12] = True
+    masked = Entities((Entity(1, "a", mask), Entity(2, "b", mask.flip(0))), SIZE)
+    without = condition_picture(image, maps, tracks)
+    sheet = condition_picture(image, maps, tracks, entities=masked)
+    assert sheet.shape[1] > without.shape[1]
+    torch.testing.assert_close(sheet[:, -100:], without[:, -100:])

@@ -542,3 +542,20 @@ class TestResolveEntities:
         Image.fromarray(self.truth).save(tmp_path / "0_bird.png")
         with pytest.raises(FileNotFoundError, match=r"2_bird\.png; .* holds 0_bird\.png"):
             self.resolve(DocumentEntity(4, "bird", mask=MaskSource(file="2_bird.png")), folder=tmp_path)
+
+
+class Everything:
+    """A segmenter whose answers are all the whole picture: what a click on the sky can come to."""
+
+    def set_image(self, image):
+        self.size = image.shape[-2:]
+
+    def segment(self, prompts):
+        return Candidates(torch.ones(3, *self.size, dtype=torch.bool), torch.ones(3))
+
+
+def test_a_mask_from_clicks_over_half_of_the_picture_is_remarked_on(caplog):
+    entity = DocumentEntity(4, "boat", prompts=Prompts(points=(Click(3, 3),)))
+    document = MotionDocument(Size(40, 56), 3, (entity,))
+    resolve_entities(document, torch.zeros(3, 40, 56), Everything(), ".")
+    assert 'entity 4 "boat" found 100 % of the picture' in caplog.text

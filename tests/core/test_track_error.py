@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from draganything_core.evaluation.track_error import track_error
+from draganything_core.evaluation.track_error import TrackError, track_error
 from draganything_core.types import Entities, Entity, Size, Tracks
 
 SIZE, FRAMES, STEP, SIDE = Size(72, 120), 6, 2, 24
@@ -93,3 +93,10 @@ def test_a_whole_picture_is_followed_where_each_point_is():
 def test_another_number_of_frames_is_refused():
     with pytest.raises(ValueError, match="the tracks have 6 frames, the video has 5"):
         track_error(moving_square()[:5], square_entity(), asked())
+
+
+def test_an_error_of_lost_points_is_not_given_as_measured():
+    assert (
+        str(TrackError(36.5, 31.7, 36.5, lost=0.6, points=10)) == "not measurable: the tracker lost 60% of the points"
+    )
+    assert "36.5 px mean" in str(TrackError(36.5, 31.7, 36.5, lost=0.2, points=10))
