@@ -19,6 +19,7 @@ import torch
 from einops import rearrange, repeat
 from torch import Tensor, nn
 
+from .autoencoder import encoded_distribution
 from .conditions import reference_latent_mask
 from .images import resized_picture
 from .masks import latent_mask
@@ -254,10 +255,8 @@ def encode_latents(vae: Any, image: Tensor, size: Size, device: torch.device | s
     if size.height % LATENT_SCALE or size.width % LATENT_SCALE:
         raise ValueError(f"size: height and width must be multiples of {LATENT_SCALE}, got {size}")
     pixels = resized_picture(image, size) * 2 - 1
-    encoded = vae.encode(rearrange(pixels, "c h w -> 1 c h w").to(device, vae.dtype))
-    if hasattr(encoded, "latents"):
-        return encoded.latents.float(), torch.zeros_like(encoded.latents).float()
-    return encoded.latent_dist.mean.float(), encoded.latent_dist.std.float()
+    mean, std = encoded_distribution(vae, rearrange(pixels, "c h w -> 1 c h w").to(device, vae.dtype))
+    return mean, torch.zeros_like(mean) if std is None else std
 
 
 def noise_schedule() -> Tensor:

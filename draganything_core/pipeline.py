@@ -18,6 +18,7 @@ from einops import rearrange, repeat
 from PIL import Image
 from torch import Tensor
 
+from .autoencoder import decoded_frames, encoded_distribution
 from .clip_input import ClipPreprocessing, clip_input
 from .controlnet import SvdControlNet
 from .residual_injection import injected_residuals
@@ -62,7 +63,7 @@ class DragAnythingOutput(BaseOutput):
 class DragAnythingPipeline(DiffusionPipeline):
     """Image-to-video diffusion whose motion is given by condition maps.
 
-    vae: AutoencoderKLTemporalDecoder; image_encoder: CLIPVisionModelWithProjection; unet: a stock
+    vae: AutoencoderKLTemporalDecoder or AutoencoderTiny; image_encoder: CLIPVisionModelWithProjection; unet: a stock
     UNetSpatioTemporalConditionModel, left as it is; controlnet: SvdControlNet, whose config holds every choice the
     numbers depend on; scheduler: EulerDiscreteScheduler as SVD configures it.
     """
@@ -222,12 +223,12 @@ class DragAnythingPipeline(DiffusionPipeline):
             image_noise = randn_tensor(pixels.shape, generator=generator, device=torch.device(device))
         noised = (pixels * 2.0 - 1.0).to(device) + noise_aug_strength * image_noise.to(device)
         self._keep_vae_out_of_half_precision()
-        image_latents = self.vae.encode(noised.to(self.vae.dtype)).latent_dist.mode()
+        image_latents, _ = encoded_distribution(self.vae, noised.to(self.vae.dtype))
         self._offload(self.vae)  # its turn comes again only after the last step
         time_ids = torch.tensor([[fps_id, motion_bucket_id, noise_aug_strength]], device=device)
         return SvdConditioning(
             rearrange(embeds, "b d -> b 1 d").to(self.unet.dtype),
-            image_latents.float(),
+            image_latents,
             repeat(time_ids, "1 n -> b n", b=len(pixels)),
         )
 
@@ -240,10 +241,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         self._keep_vae_out_of_half_precision()
         videos = []
         for video in latents / self.vae.config.scaling_factor:
-            chunks = [
-                self.vae.decode(chunk.to(self.vae.dtype), num_frames=len(chunk)).sample
-                for chunk in video.split(chunk_size)
-            ]
+            chunks = [decoded_frames(self.vae, chunk) for chunk in video.split(chunk_size)]
             videos.append(torch.cat(chunks).float())
         return (torch.stack(videos) / 2 + 0.5).clamp(0, 1)
 
@@ -323,7 +321,7 @@ class DragAnythingPipeline(DiffusionPipeline):
 
     def _keep_vae_out_of_half_precision(self) -> None:
         # SVD's autoencoder overflows in fp16 (its config says force_upcast); bf16 has the range.
-        if self.vae.dtype == torch.float16:
+        if self.vae.dtype == torch.float16 and self.vae.config.force_upcast:
             logger.info("The autoencoder runs in fp32: fp16 overflows in it.")
             self.vae.to(dtype=torch.float32)
 

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKLTemporalDecoder, EulerDiscreteScheduler, UNetSpatioTemporalConditionModel
+from diffusers import (
+    AutoencoderKLTemporalDecoder,
+    AutoencoderTiny,
+    EulerDiscreteScheduler,
+    UNetSpatioTemporalConditionModel,
+)
+from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from safetensors import SafetensorError
 from transformers import CLIPVisionModelWithProjection
 
@@ -22,6 +29,7 @@ NETWORKS = {
     "vae": AutoencoderKLTemporalDecoder,
     "image_encoder": CLIPVisionModelWithProjection,
 }
+NORM_EPS_KEY = "_norm_eps"  # diffusers passes over private entries of a config
 LAYOUT = "unet/, vae/, image_encoder/ (each config.json and weights) and scheduler/scheduler_config.json"
 
 
@@ -44,12 +52,40 @@ def load_svd_parts(folder: Path | str, dtype: torch.dtype = torch.float32) -> Sv
     folder = Path(folder)
     check_svd_folder(folder)
     logger.info("Stable Video Diffusion (%s): %s", folder, LICENCES["svd_unet"])
-    networks = {}
-    for name, network_class in NETWORKS.items():
-        in_fp32 = name == "vae" and dtype == torch.float16
-        network = _load_network(folder / name, network_class, torch.float32 if in_fp32 else dtype)
-        networks[name] = network.eval().requires_grad_(False)
+    networks = load_networks(folder, tuple(NETWORKS), dtype)
     return SvdParts(scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"), **networks)
+
+
+def load_networks(folder: Path, names: tuple[str, ...], dtype: torch.dtype) -> dict[str, Any]:
+    """Some of the networks of such a folder by their names, frozen, in ``dtype``; raises WeightsError as above.
+
+    The autoencoder may also be one in TAESD's layout (AutoencoderTiny); the UNet has the group norms' eps that its
+    config remembers (see ``set_norm_eps``).
+    """
+    networks = {}
+    for name in names:
+        network_class = NETWORKS[name]
+        if name == "vae" and _class_named(folder / name) == AutoencoderTiny.__name__:
+            network_class = AutoencoderTiny
+        in_fp32 = network_class is AutoencoderKLTemporalDecoder and dtype == torch.float16
+        network = _load_network(folder / name, network_class, torch.float32 if in_fp32 else dtype)
+        if name == "unet" and network.config.get(NORM_EPS_KEY) is not None:
+            set_norm_eps(network, network.config[NORM_EPS_KEY])
+        networks[name] = network.eval().requires_grad_(False)
+    return networks
+
+
+def set_norm_eps(unet: UNetSpatioTemporalConditionModel, eps: float) -> UNetSpatioTemporalConditionModel:
+    """The same UNet with this eps in the group norms of all residual blocks, which its saved config remembers.
+
+    diffusers has 1e-6 in some blocks and 1e-5 in others, ComfyUI 1e-5 in all; weights trained with one give slightly
+    other numbers with the other.
+    """
+    for module in unet.modules():
+        if isinstance(module, (ResnetBlock2D, TemporalResnetBlock)):
+            module.norm1.eps = module.norm2.eps = eps
+    unet.register_to_config(**{NORM_EPS_KEY: eps})
+    return unet
 
 
 def check_svd_folder(folder: Path) -> None:
@@ -74,6 +110,18 @@ def check_svd_folder(folder: Path) -> None:
             f"{folder} is not a complete folder of Stable Video Diffusion: it lacks {', '.join(missing)}. "
             f"It holds {found}. Expected {LAYOUT}."
         )
+
+
+def _class_named(folder: Path) -> str | None:
+    """The class that a folder's config.json names."""
+    file = folder / "config.json"
+    if not file.is_file():
+        return None
+    try:
+        name = json.loads(file.read_text("utf-8")).get("_class_name")
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{file} is damaged: {error}. Copy the folder again from where it was published.") from error
+    return name if isinstance(name, str) else None
 
 
 def _load_network(folder: Path, network_class: Any, dtype: torch.dtype) -> Any:
