@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -29,6 +30,32 @@ def replacing(target: Path | str) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(target: Path | str) -> Iterator[Path]:
+    """A temporary folder beside the target that takes its place when the block ends without an error.
+
+    Of a folder that is there already, nothing is kept. Two renames are needed then: a run killed between them leaves
+    the former folder under a hidden name beside the target.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        yield temporary
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                with file.open("rb") as written:
+                    os.fsync(written.fileno())
+        temporary.chmod(0o777 & ~UMASK)
+        former = temporary.with_name(f"{temporary.name}-former")
+        if target.exists():
+            target.replace(former)
+        temporary.replace(target)
+        shutil.rmtree(former, ignore_errors=True)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def write_bytes(target: Path | str, data: bytes) -> None:

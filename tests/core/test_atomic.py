@@ -1,6 +1,6 @@
 import pytest
 
-from draganything_core.atomic import replacing, write_text
+from draganything_core.atomic import replacing, replacing_folder, write_text
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -37,3 +37,29 @@ def test_the_temporary_file_keeps_the_suffix_and_the_usual_permissions(tmp_path)
         temporary.write_bytes(b"x")
     (tmp_path / "plain").write_bytes(b"x")
     assert (tmp_path / "a.mp4").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_takes_the_place_of_another_as_a_whole(tmp_path):
+    target = tmp_path / "weights"
+    for name in ("old", "new"):
+        with replacing_folder(target) as temporary:
+            (temporary / "part").mkdir()
+            (temporary / "part" / name).write_text(name)
+    assert [path.name for path in target.rglob("*")] == ["part", "new"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_an_error_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
+    target = tmp_path / "weights"
+    target.mkdir()
+    (target / "old").write_text("old")
+
+    def fail_half_way():
+        with replacing_folder(target) as temporary:
+            (temporary / "new").write_text("half")
+            raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        fail_half_way()
+    assert [path.name for path in target.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [target]
