@@ -24,6 +24,7 @@ __all__ = [
     "Painting",
     "build_condition_maps",
     "check_condition_inputs",
+    "exact_condition_maps",
     "painted_embeddings",
     "reference_latent_mask",
     "reference_radius",
@@ -86,12 +87,30 @@ def build_condition_maps(
     Source: DragAnything (arXiv 2403.07420), section 3.4.
     """
     check_condition_inputs(entities, tracks, embeddings)
+    if geometry.kind == "exact":
+        return exact_condition_maps(tracks, embeddings, size, geometry, device=device, chunk_frames=chunk_frames)
+    gaussian, entity_index = _reference_maps(entities, tracks, size, geometry, device)
+    return ConditionMaps(gaussian, entity_index, embeddings.to(device, torch.float32), size)
+
+
+def exact_condition_maps(
+    tracks: Tracks,
+    embeddings: Tensor,
+    size: Size,
+    geometry: Geometry,
+    *,
+    device: torch.device | str = "cpu",
+    chunk_frames: int = 8,
+) -> ConditionMaps:
+    """``build_condition_maps`` of the exact geometry, which draws radii from the tracks and needs no masks.
+
+    Raises ValueError for a geometry of another kind.
+    """
+    if geometry.kind != "exact":
+        raise ValueError(f'geometry: these maps are of the kind "exact", not "{geometry.kind}", which needs masks')
     if chunk_frames < 1:
         raise ValueError(f"chunk_frames must be >= 1, got {chunk_frames}")
-    if geometry.kind == "reference":
-        gaussian, entity_index = _reference_maps(entities, tracks, size, geometry, device)
-    else:
-        gaussian, entity_index = _exact_maps(tracks, size, geometry, device, chunk_frames)
+    gaussian, entity_index = _exact_maps(tracks, size, geometry, device, chunk_frames)
     return ConditionMaps(gaussian, entity_index, embeddings.to(device, torch.float32), size)
 
 
