@@ -3,8 +3,15 @@
     python -m draganything_core.annotate DATASET OUT --split train --size 320x576 --frames 25
     torchrun --standalone --nproc-per-node 8 -m draganything_core.annotate DATASET OUT     8 processes share the clips
 
+    python -m draganything_core.annotate DATASET OUT --tracker cotracker --cotracker CLONE --cotracker-weights FILE
+
 DATASET is the root of VIPSeg, YouTube-VOS, DAVIS 2017, or of plain folders of frames or videos with id masks. What is
 done already is left as it is, so a run that was stopped goes on where it was. OUT/report.md tells what came of it.
+
+Tracks are by Lucas-Kanade, which needs no weights, or by CoTracker, as the paper's are: from CLONE, your own copy of
+https://github.com/facebookresearch/co-tracker, whose Python code is run, and FILE, its offline weights published at
+https://huggingface.co/facebook/cotracker3. Both are under CC-BY-NC 4.0: not for commercial use. Nothing is downloaded.
+Another tracker than before annotates every clip anew.
 
 Exit status: 0 all clips annotated; 1 some could not be, the report says why; 2 wrong arguments or no such dataset.
 """
@@ -13,14 +20,18 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
+import torch
+
+from . import cotracker
 from .annotation import annotate_dataset, process_share
-from .annotation_config import AnnotationConfig
+from .annotation_config import AnnotationConfig, NamedTracker, lucas_kanade
 from .annotation_format import load_annotation
 from .annotation_report import write_report
-from .command_line import size_argument
+from .command_line import available_device, size_argument
 from .data import read_clips
 from .data.clips import MIN_AREA
 from .types import Size
@@ -40,12 +51,14 @@ def run(options: argparse.Namespace) -> int:
     """0 if every clip is annotated, 1 if some could not be."""
     dataset, out = Path(options.dataset), Path(options.out)
     source = read_clips(dataset, options.split, options.fps)
-    config = AnnotationConfig(size=options.size, frames=options.frames, min_area=options.min_area)
     if options.worst < 0:
         raise ValueError(f"--worst must be >= 0 tracks, got {options.worst}")
     share = process_share()
     if share.count > 1:
         print(f"process {share.rank + 1} of {share.count}", flush=True)
+    if not share.is_main:
+        logging.getLogger(cotracker.__name__).setLevel(logging.ERROR)  # one notice of the licence is enough
+    config = AnnotationConfig(options.size, options.frames, options.min_area, chosen_tracker(options))
     annotate_dataset(source, dataset, options.split, options.fps, out, config, share)
     if not share.is_main:
         return 0
@@ -55,6 +68,28 @@ def run(options: argparse.Namespace) -> int:
     for record in annotation.failed:
         print(f"not annotated: {record.id}: {record.reason}", file=sys.stderr)
     return 1 if annotation.failed else 0
+
+
+def chosen_tracker(options: argparse.Namespace) -> NamedTracker:
+    """The tracker asked for, loaded. Raises what loading it raises, ValueError for options of another one."""
+    of_cotracker = {
+        "--cotracker": options.cotracker,
+        "--cotracker-weights": options.cotracker_weights,
+        "--device": options.device,
+    }
+    if options.tracker == "lucas_kanade":
+        for name, value in of_cotracker.items():
+            if value is not None:
+                raise ValueError(f"{name} {value} is for --tracker cotracker; give that too, or leave this out")
+        return lucas_kanade()
+    if options.cotracker is None or options.cotracker_weights is None:
+        raise ValueError(
+            f"--tracker cotracker needs --cotracker DIR and --cotracker-weights FILE. {cotracker.HOW_TO_GET}"
+        )
+    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda":  # each process on a machine its own GPU
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(torch.cuda.device_count(), 1)}"
+    return cotracker.cotracker(options.cotracker, options.cotracker_weights, available_device(device))
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -75,6 +110,17 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         "--worst", type=int, default=12, metavar="N", help="tracks in the report's picture (default: 12)"
     )
+    group = parser.add_argument_group("tracker")
+    group.add_argument(
+        "--tracker", choices=["lucas_kanade", "cotracker"], default="lucas_kanade", help="default: lucas_kanade"
+    )
+    group.add_argument(
+        "--cotracker", metavar="DIR", help="clone of github.com/facebookresearch/co-tracker; the code in it is run"
+    )
+    group.add_argument(
+        "--cotracker-weights", metavar="FILE", help="scaled_offline.pth or baseline_offline.pth (102 MB)"
+    )
+    group.add_argument("--device", help="of CoTracker: cpu, cuda, cuda:1, ... (default: cuda if there is one)")
     return parser.parse_args(argv)
 
 

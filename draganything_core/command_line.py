@@ -56,15 +56,21 @@ def chosen_dtype(options: argparse.Namespace) -> torch.dtype:
 
 def check_machine_options(options: argparse.Namespace) -> None:
     """Raises ValueError for a device that is not there, or an option that needs another one."""
-    try:
-        device = torch.device(options.device)
-    except RuntimeError as error:
-        raise ValueError(f"--device {options.device}: not a device; give cpu, cuda or cuda:N") from error
-    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not available.get(device.type, False):
-        there = ", ".join(name for name, is_there in available.items() if is_there)
-        raise ValueError(f"--device {options.device}: this machine has none; there is {there}")
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {options.device}: this machine has {torch.cuda.device_count()} GPUs")
+    device = available_device(options.device)
     if options.offload and device.type == "cpu":
         raise ValueError("--offload moves networks to a GPU while they work; it needs --device cuda")
+
+
+def available_device(name: str) -> torch.device:
+    """The device that --device names; ValueError for one that is not there."""
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ValueError(f"--device {name}: not a device; give cpu, cuda or cuda:N") from error
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not available.get(device.type, False):
+        there = ", ".join(kind for kind, is_there in available.items() if is_there)
+        raise ValueError(f"--device {name}: this machine has none; there is {there}")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ValueError(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs")
+    return device

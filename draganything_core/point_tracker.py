@@ -55,17 +55,19 @@ def track_points(
 
     Raises ValueError on shapes that do not fit.
     """
-    _check(video, queries, masks, disc_radius)
+    check_tracking_input(video, queries, masks)
+    if not disc_radius > 0:
+        raise ValueError(f"disc_radius must be > 0 px, got {disc_radius}")
     start = queries.detach().cpu().numpy().astype(np.float64)
     regions = _discs(video, start, disc_radius) if masks is None else masks.cpu().numpy()
     before = _Picture.of(video[0])
     corners, patches = _corners(before, start, regions), _patches(regions, start)
-    tracks, visibility = [start], [_on_picture(start, before)]
+    tracks, visibility = [start], [on_picture(start, before.gray.shape)]
     for frame in video[1:]:
         after = _Picture.of(frame)
         corners, steps, shares = _followed(before, after, corners, tracks[-1], patches)
         tracks.append(tracks[-1] + steps)
-        visibility.append((shares >= VISIBLE) & _on_picture(tracks[-1], after))
+        visibility.append((shares >= VISIBLE) & on_picture(tracks[-1], after.gray.shape))
         before = after
     return torch.from_numpy(np.stack(tracks)).float(), torch.from_numpy(np.stack(visibility))
 
@@ -203,20 +205,20 @@ def _discs(video: Tensor, queries: NDArray, radius: float) -> NDArray[np.bool_]:
     return np.hypot(xs - queries[:, 0, None, None], ys - queries[:, 1, None, None]) <= radius
 
 
-def _on_picture(positions: NDArray, picture: _Picture) -> NDArray[np.bool_]:
-    height, width = picture.gray.shape
-    return np.asarray(((positions >= -0.5) & (positions <= (width - 0.5, height - 0.5))).all(axis=1))
+def on_picture(positions: NDArray, size: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(...) whether positions (...,2) x, y are on a picture of ``size`` (height, width)."""
+    height, width = size
+    return np.asarray(((positions >= -0.5) & (positions <= (width - 0.5, height - 0.5))).all(axis=-1))
 
 
-def _check(video: Tensor, queries: Tensor, masks: Tensor | None, disc_radius: float) -> None:
+def check_tracking_input(video: Tensor, queries: Tensor, masks: Tensor | None) -> None:
+    """Raises ValueError, naming what does not fit, if these are not what a Tracker takes."""
     if video.ndim != 4 or video.shape[1] != 3 or not video.is_floating_point() or len(video) == 0:
         raise ValueError(f"a video to track must be (T, 3, H, W) float in 0..1, got {video.dtype} {tuple(video.shape)}")
     if queries.ndim != 2 or queries.shape[1] != 2:
         raise ValueError(f"queries must be (N, 2) x, y pixels of the first frame, got shape {tuple(queries.shape)}")
     if not bool(torch.isfinite(queries).all()):
         raise ValueError("queries hold a value that is not a finite number")
-    if not disc_radius > 0:
-        raise ValueError(f"disc_radius must be > 0 px, got {disc_radius}")
     expected = (len(queries), *video.shape[-2:])
     if masks is not None and (tuple(masks.shape) != expected or masks.dtype != torch.bool):
         raise ValueError(f"masks must be {expected} bool, one per query, got {masks.dtype} {tuple(masks.shape)}")
