@@ -75,6 +75,24 @@ def load_networks(folder: Path, names: tuple[str, ...], dtype: torch.dtype) -> d
     return networks
 
 
+def svd_scheduler(sigma_min: float = 0.002, sigma_max: float = 700.0) -> EulerDiscreteScheduler:
+    """SVD's sampling schedule (Karras et al. 2022): v-prediction, network time 0.25 ln(sigma); sigmas 700 .. 0.002."""
+    return EulerDiscreteScheduler(
+        num_train_timesteps=1000,
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        interpolation_type="linear",
+        prediction_type="v_prediction",
+        use_karras_sigmas=True,
+        sigma_min=sigma_min,
+        sigma_max=sigma_max,
+        timestep_type="continuous",
+        timestep_spacing="leading",
+        steps_offset=1,
+    )
+
+
 def set_norm_eps(unet: UNetSpatioTemporalConditionModel, eps: float) -> UNetSpatioTemporalConditionModel:
     """The same UNet with this eps in the group norms of all residual blocks, which its saved config remembers.
 

@@ -14,6 +14,7 @@ from torch import nn
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from ..controlnet import SvdControlNet
+from ..svd import svd_scheduler
 from ..types import Size
 
 FRAMES = 14
@@ -56,24 +57,6 @@ def tiny_pipeline_parts(seed: int = 0) -> TinyParts:
             controlnet=controlnet.eval(),
             scheduler=svd_scheduler(),
         )
-
-
-def svd_scheduler() -> EulerDiscreteScheduler:
-    """SVD's sampling schedule (Karras et al. 2022): sigmas 700 .. 0.002, v-prediction, network time 0.25 ln(sigma)."""
-    return EulerDiscreteScheduler(
-        num_train_timesteps=1000,
-        beta_start=0.00085,
-        beta_end=0.012,
-        beta_schedule="scaled_linear",
-        interpolation_type="linear",
-        prediction_type="v_prediction",
-        use_karras_sigmas=True,
-        sigma_min=0.002,
-        sigma_max=700.0,
-        timestep_type="continuous",
-        timestep_spacing="leading",
-        steps_offset=1,
-    )
 
 
 def _unet() -> UNetSpatioTemporalConditionModel:

@@ -10,7 +10,7 @@ from small_networks import ARCHITECTURE, fill_randomly, random_maps, small_contr
 from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from draganything_core.pipeline import DragAnythingPipeline
-from draganything_core.tiny.networks import svd_scheduler
+from draganything_core.svd import svd_scheduler
 from draganything_core.types import ConditionMaps
 
 HEIGHT, WIDTH, FRAMES = 32, 48, 3  # two levels of blocks: multiples of 16 px
