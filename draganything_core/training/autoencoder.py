@@ -1,0 +1,84 @@
+"""The small autoencoder's objective: latents that follow a formula, and a decoder that sees the picture in them.
+
+Left to itself an encoder of four channels gives up colour for detail. So it is held near latents that can be written
+down: an 8x8 block's mean brightness, two differences of its mean colours, and how much its brightness varies.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from diffusers import AutoencoderTiny
+from einops import rearrange, reduce
+from torch import Tensor, nn
+
+from ..types import LATENT_SCALE
+from .config import Autoencoder
+from .objective import ObjectiveOutput
+
+BRIGHTNESS_GAIN, COLOUR_GAIN, VARIATION_GAIN = 5.0, 3.0, 12.0  # bring each channel's deviation to about 0.4
+VARIATION_SHIFT = 0.7
+SCALES = 3  # the picture, its half and its quarter, each compared by itself
+
+
+def plan_latents(pictures: Tensor) -> Tensor:
+    """(B,4,H/8,W/8) latents of pictures (B,3,H,W) in 0..1 by formula.
+
+    Of each 8x8 block: mean brightness about 0.5, red minus green, their mean minus blue, deviation of the brightness.
+    """
+    means = reduce(pictures, "b c (h y) (w x) -> b c h w", "mean", y=LATENT_SCALE, x=LATENT_SCALE)
+    red, green, blue = means.unbind(dim=1)
+    blocks = rearrange(pictures.mean(dim=1), "b (h y) (w x) -> b h w (y x)", y=LATENT_SCALE, x=LATENT_SCALE)
+    channels = [
+        BRIGHTNESS_GAIN * (means.mean(dim=1) - 0.5),
+        COLOUR_GAIN * (red - green),
+        COLOUR_GAIN * ((red + green) / 2 - blue),
+        VARIATION_GAIN * blocks.std(dim=-1, correction=0) - VARIATION_SHIFT,
+    ]
+    return torch.stack(channels, dim=1)
+
+
+class AutoencoderObjective(nn.Module):
+    """How far the decoded picture is from the picture, and the latents from ``plan_latents``."""
+
+    def __init__(self, vae: AutoencoderTiny, weights: Autoencoder, autocast: torch.dtype | None = None) -> None:
+        super().__init__()
+        self.vae = vae
+        self.weights = weights
+        self.autocast = autocast
+
+    def forward(self, pictures: Tensor, noise: Tensor, hold: float) -> ObjectiveOutput:
+        """Loss of pictures (B,3,H,W) in 0..1, their latents under unit noise (B,4,H/8,W/8) times ``weights.noise``.
+
+        hold: weight of the latents' distance from the plan.
+        """
+        with torch.autocast(pictures.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
+            latents = self.vae.encode(pictures * 2 - 1).latents
+            decoded = self.vae.decode(latents + self.weights.noise * noise).sample
+        decoded = decoded.float() / 2 + 0.5
+        losses = picture_losses(decoded, pictures, self.weights)
+        losses = losses + hold * _per_picture((latents.float() - plan_latents(pictures)).abs())
+        return ObjectiveOutput(losses.mean(), losses.detach())
+
+
+def picture_losses(decoded: Tensor, pictures: Tensor, weights: Autoencoder) -> Tensor:
+    """(B,) losses of decoded pictures (B,3,H,W): values and steps at three scales, colour, and the means of blocks."""
+    losses = torch.zeros(len(pictures), device=pictures.device)
+    own, true = decoded, pictures
+    for scale in range(SCALES):
+        if scale:
+            own, true = F.avg_pool2d(own, 2), F.avg_pool2d(true, 2)
+        losses = losses + _per_picture((own - true).abs())
+        for axis in (-2, -1):
+            losses = losses + weights.gradient * _per_picture((own.diff(dim=axis) - true.diff(dim=axis)).abs())
+    losses = losses + weights.chroma * _per_picture((_chroma(decoded) - _chroma(pictures)).abs())
+    blocks = F.avg_pool2d(decoded, LATENT_SCALE) - F.avg_pool2d(pictures, LATENT_SCALE)
+    return losses + weights.pooled * _per_picture(blocks.abs())
+
+
+def _chroma(pictures: Tensor) -> Tensor:
+    return pictures - pictures.mean(dim=1, keepdim=True)
+
+
+def _per_picture(errors: Tensor) -> Tensor:
+    return reduce(errors, "b c h w -> b", "mean")
