@@ -8,15 +8,19 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast lint format types contracts goldens benchmark full-size clean
+.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training train-tiny evaluate-tiny clean
 
 help:
 	@echo "make demo       draw, drag and generate with the small built-in network -> output/demo.mp4"
 	@echo "make test       format, lint, types, import contracts and every test"
 	@echo "make test-fast  the same without the slow tests"
+	@echo "make web        the editor's modules: types and tests"
 	@echo "make goldens    check outputs of the original code: make goldens DIRS='path ...' (default: the shipped ones)"
 	@echo "make benchmark  time the condition maps"
 	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
+	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
+	@echo "make train-tiny      train the small built-in model anew (hours on two cores; goes on where it stopped)"
+	@echo "make evaluate-tiny   judge it on 200 clips that it was not trained on (minutes)"
 	@echo "make format     apply ruff's formatting and fixes"
 	@echo "make clean      remove .venv, caches and output"
 
@@ -31,13 +35,29 @@ $(VENV)/.ready: pyproject.toml Makefile
 demo: env
 	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 8 --decode-chunk-size 2 --out output/demo.mp4
 
+# The editor's modules: tsc checks their types, node runs their tests.
+NODE := $(shell node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
+WEB_READY := tests/web/node_modules/.ready
+
+$(WEB_READY): tests/web/package.json tests/web/package-lock.json
+	npm --prefix tests/web ci --no-audit --no-fund --silent
+	@touch $@
+
+ifeq ($(NODE),)
+web:
+	@echo "!!! THE EDITOR WAS NOT TESTED: node 20 or newer with npm is not installed !!!"
+else
+web: $(WEB_READY)
+	npm --prefix tests/web --silent test
+endif
+
 # One process a core and one thread a process: thread pools that share cores wait for each other.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-test: lint types contracts
+test: lint types contracts web
 	$(PYTEST)
 
-test-fast: lint types contracts
+test-fast: lint types contracts web
 	$(PYTEST) -m "not slow"
 
 lint: env
@@ -65,5 +85,21 @@ full-size: env
 	$(BIN)/python -m benchmarks.full_size_controlnet --dtype bf16
 	$(BIN)/python -m benchmarks.full_size_controlnet --dtype fp32
 
+prove-training: env
+	OMP_NUM_THREADS=1 $(BIN)/python tests/prove_training.py
+
+# Two processes of one thread each; PROCESSES=1 on one core. Each run goes on where it was stopped.
+PROCESSES ?= 2
+TRAIN := OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m draganything_core.train
+
+train-tiny: env
+	$(TRAIN) tiny_autoencoder.yaml
+	$(TRAIN) tiny_base.yaml
+	$(TRAIN) tiny.yaml
+	$(BIN)/python -m draganything_core.tiny.pack --svd runs/tiny/base/weights --controlnet runs/tiny/controlnet/weights
+
+evaluate-tiny: env
+	OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m draganything_core.evaluate --model tiny --out output/heldout
+
 clean:
-	rm -rf $(VENV) output .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) output tests/web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
