@@ -246,8 +246,9 @@ class SvdControlNet(ModelMixin, ConfigMixin):
 
         sample (B,T,8,h,w): scaled noisy latents and image latents, in the type to compute in;
         timestep: 0.25 * ln(sigma), one or (B,); encoder_hidden_states (B,1,D): image embeddings;
-        added_time_ids (B,3): fps - 1, motion bucket, noise; condition_features (B*T,C0,h,w): what
-        ``encode_conditions`` gave, sample by sample. Strength 0 gives exact zeros.
+        added_time_ids (B,3): fps - 1, motion bucket, noise, or what ``add_time_proj`` makes of them, side by side;
+        condition_features (B*T,C0,h,w): what ``encode_conditions`` gave, sample by sample. Strength 0 gives exact
+        zeros.
         Raises ValueError where these shapes disagree.
         """
         batch, frames = sample.shape[:2]
@@ -287,9 +288,10 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         if len(timesteps) not in (1, batch):
             raise ValueError(f"timestep: one value or one for each of {batch} samples, got {len(timesteps)}")
         noise_level = self.time_proj(timesteps.expand(batch)).to(dtype)
-        ids = self.add_time_proj(added_time_ids.to(device, torch.float32).flatten())
-        ids = rearrange(ids, "(b n) c -> b (n c)", b=batch).to(dtype)
-        return cast(Tensor, self.time_embedding(noise_level) + self.add_embedding(ids))
+        ids = added_time_ids.to(device, torch.float32)
+        if ids.shape[1] != self.config.projection_class_embeddings_input_dim:
+            ids = rearrange(self.add_time_proj(ids.flatten()), "(b n) c -> b (n c)", b=batch)
+        return cast(Tensor, self.time_embedding(noise_level) + self.add_embedding(ids.to(dtype)))
 
     def _check_inputs(self, sample: Tensor, context: Tensor, added_time_ids: Tensor, features: Tensor) -> None:
         channels = self.config.in_channels
@@ -298,9 +300,13 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         batch, frames, _, height, width = sample.shape
         if context.ndim != 3 or len(context) != batch:
             raise ValueError(f"encoder_hidden_states must be ({batch}, 1, D), got shape {tuple(context.shape)}")
-        ids = self.config.projection_class_embeddings_input_dim // self.config.addition_time_embed_dim
-        if tuple(added_time_ids.shape) != (batch, ids):
-            raise ValueError(f"added_time_ids must be ({batch}, {ids}), got shape {tuple(added_time_ids.shape)}")
+        projected = self.config.projection_class_embeddings_input_dim
+        ids = projected // self.config.addition_time_embed_dim
+        if tuple(added_time_ids.shape) not in ((batch, ids), (batch, projected)):
+            raise ValueError(
+                f"added_time_ids must be ({batch}, {ids}), or ({batch}, {projected}) once projected, "
+                f"got shape {tuple(added_time_ids.shape)}"
+            )
         expected = (batch * frames, self.conv_in.out_channels, height, width)
         if tuple(features.shape) != expected:
             raise ValueError(
