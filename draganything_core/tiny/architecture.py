@@ -31,7 +31,7 @@ MAX_RADIUS = 16.0  # px: four discs of a zoom stay apart
 FPS_ID = 6
 MOTION_BUCKET_ID = 30  # of a clip in which sprites move over a resting ground
 IMAGE_NOISE = 0.02
-SIGMA_MIN, SIGMA_MAX = 0.02, 20.0  # its latents' deviation is about 0.5: at 20 next to nothing of them is left
+SIGMA_MIN, SIGMA_MAX = 0.02, 20.0  # its latents' deviation is about 0.4: at 20 next to nothing of them is left
 
 
 def tiny_unet() -> UNetSpatioTemporalConditionModel:

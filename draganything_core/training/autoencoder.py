@@ -52,12 +52,14 @@ class AutoencoderObjective(nn.Module):
 
         hold: weight of the latents' distance from the plan.
         """
+        plan = plan_latents(pictures)
         with torch.autocast(pictures.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             latents = self.vae.encode(pictures * 2 - 1).latents
-            decoded = self.vae.decode(latents + self.weights.noise * noise).sample
+            shown = plan if self.weights.decode == "plan" else latents
+            decoded = self.vae.decode(shown + self.weights.noise * noise).sample
         decoded = decoded.float() / 2 + 0.5
         losses = picture_losses(decoded, pictures, self.weights)
-        losses = losses + hold * _per_picture((latents.float() - plan_latents(pictures)).abs())
+        losses = losses + hold * _per_picture((latents.float() - plan).abs())
         return ObjectiveOutput(losses.mean(), losses.detach())
 
 

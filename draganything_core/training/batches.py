@@ -50,6 +50,7 @@ class LoadedBatch:
 
     latents, noise (B,T,4,h,w); sigmas (B,). Either image_latents (B,4,h,w), or pictures and pictures_noise (B,3,H,W),
     pictures in -1..1, of which the latents are still to be made. controlled: None where no ControlNet is trained.
+    seen (B,T,h,w) bool: cells of the controlled entities, or without control of all that move or are held.
     """
 
     names: tuple[str, ...]
@@ -62,6 +63,7 @@ class LoadedBatch:
     image_latents: Tensor | None
     pictures: Tensor | None
     controlled: list[Controlled] | None
+    seen: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +93,7 @@ class BatchMaker:
         image_latents, pictures, levels = self._first_frames(clips, generators("image"))
         fps = torch.tensor([self.noise.fps or clip.fps for clip in clips])
         fixed = self.noise.motion_bucket_id
+        controlled = self._controlled(step, positions, clips)
         buckets = torch.tensor([float(clip.motion_bucket_id if fixed is None else fixed) for clip in clips])
         return LoadedBatch(
             names=tuple(clip.clip_id for clip in clips),
@@ -102,7 +105,10 @@ class BatchMaker:
             dropout_uniforms=torch.stack([torch.rand((), generator=draw) for draw in generators("dropout")]),
             image_latents=image_latents,
             pictures=pictures,
-            controlled=self._controlled(step, positions, clips),
+            controlled=controlled,
+            seen=torch.stack(
+                [_seen(clip.coverage) for clip in clips] if controlled is None else [each.seen for each in controlled]
+            ),
         )
 
     def batch(self, loaded: LoadedBatch, device: torch.device) -> tuple[TrainingBatch, Tensor, Tensor]:
@@ -114,12 +120,11 @@ class BatchMaker:
             with torch.no_grad():
                 image_latents, _ = encoded_distribution(self.vae, loaded.pictures.to(device, self.vae.dtype))
         size = _pixel_size(loaded.latents)
-        maps = mask = None
+        maps = None
         if loaded.controlled is not None:
             maps = [self.maps(each, size, device) for each in loaded.controlled]
-            mask = torch.stack([each.seen for each in loaded.controlled])
         batch = TrainingBatch(
-            loaded.latents, image_latents, loaded.image_embeds, loaded.time_ids, maps=maps, loss_mask=mask
+            loaded.latents, image_latents, loaded.image_embeds, loaded.time_ids, maps=maps, loss_mask=loaded.seen
         ).to(device)
         dropout = condition_dropout(loaded.dropout_uniforms, self.noise.condition_dropout, self.noise.dropout_scheme)
         return batch.without(dropout), loaded.noise.to(device), loaded.sigmas.to(device)
@@ -185,10 +190,14 @@ class BatchMaker:
             radii=(clip.frame_radii if per_frame else clip.radii)[:, paths],
             size=_pixel_size(clip.latents),
         )
-        covered = clip.coverage[entities].float().sum(dim=0) if entities else torch.zeros(clip.coverage.shape[1:])
         if clip.embeddings is None:
             raise ValueError(f"clip {clip.clip_id}: its cache has no entity embeddings, which a ControlNet needs")
-        return Controlled(tracks, clip.embeddings[entities], covered > SEEN)
+        return Controlled(tracks, clip.embeddings[entities], _seen(clip.coverage[entities]))
+
+
+def _seen(coverage: Tensor) -> Tensor:
+    """(T,h,w) bool: cells of which entities of that coverage (E,T,h,w) cover more than half together."""
+    return coverage.float().sum(dim=0) > SEEN
 
 
 def _drawn(clip: CachedClip, draw: torch.Generator) -> Tensor:

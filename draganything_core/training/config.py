@@ -169,17 +169,20 @@ class Control:
 
 @dataclass(frozen=True)
 class Loss:
-    """How errors become one number: see ``objective.LossWeighting``. The stage "base" has no mask."""
+    """How errors become one number: see ``objective.LossWeighting``.
 
-    mask_bg_weight: float = 0.0
+    mask_bg_weight: None is 0 in the stage "controlnet", as in the paper, and 1, which is no mask, in the stage "base".
+    """
+
+    mask_bg_weight: float | None = None
     loss_reduction: LossReduction = "mean"
 
     def __post_init__(self) -> None:
-        self.weighting  # noqa: B018  (checks the values)
+        self.weighting(0.0)  # checks the values
 
-    @property
-    def weighting(self) -> LossWeighting:
-        return LossWeighting(self.mask_bg_weight, self.loss_reduction)
+    def weighting(self, usual: float) -> LossWeighting:
+        """The weighting, with a stage's usual weight of the ground where none is given."""
+        return LossWeighting(usual if self.mask_bg_weight is None else self.mask_bg_weight, self.loss_reduction)
 
 
 @dataclass(frozen=True)
@@ -254,7 +257,9 @@ class Autoencoder:
     crop: px of a square's side. latents: how strongly the encoder is held to ``autoencoder.plan_latents``; from step
     latents_until on, if given, only as strongly as latents_after, which lets it keep detail in colours that it has.
     chroma, pooled, gradient: weights of the errors in colour, in the means of 8x8 px, and in steps between pixels.
-    noise: deviation of the noise on the latents that the decoder learns to see through. train: "decoder" leaves the
+    noise: deviation of the noise on the latents that the decoder learns to see through. decode: "encoded" latents, or
+    those of the "plan", which stay the same while the encoder learns to make them: their pictures move as latents do,
+    so that a small video model learns them sooner. train: "decoder" leaves the
     encoder, and with it all latents made before, as it is in ``networks.svd``.
     """
 
@@ -266,9 +271,11 @@ class Autoencoder:
     pooled: float = 1.0
     gradient: float = 1.0
     noise: float = 0.04
+    decode: Literal["encoded", "plan"] = "encoded"
     train: Literal["all", "decoder"] = "all"
 
     def __post_init__(self) -> None:
+        _one_of("autoencoder.decode", self.decode, ("encoded", "plan"))
         _one_of("autoencoder.train", self.train, ("all", "decoder"))
         if self.crop < LATENT_SCALE or self.crop % LATENT_SCALE:
             raise ValueError(f"autoencoder.crop must be a multiple of {LATENT_SCALE}, got {self.crop}")

@@ -36,7 +36,7 @@ from .checkpoints import (
 )
 from .config import TrainingConfig
 from .interruption import Interruption
-from .metrics import MetricsFile, TensorBoard, Window
+from .metrics import MetricsFile, TensorBoard, Window, as_json
 from .objective import ObjectiveOutput
 from .order import rank_positions
 from .stage import Stage, StepInputs
@@ -99,9 +99,8 @@ class Trainer:
         )
         outcome: Outcome = "finished"
         with self.interruption.watched(), progress, self._loaded(steps) as loaded:
-            if self._any_process(self._lacks_figures(self.first_step)):
-                with window.paused():
-                    self._validate(self.first_step, writers)
+            with window.paused():
+                self._complete_figures(writers)
             for step in steps:
                 rate = self._step(step, loaded, window)
                 done = step + 1
@@ -202,7 +201,13 @@ class Trainer:
         checkpoint = load_latest(self.folder / CHECKPOINTS, self.stage.facts)
         if checkpoint is None:
             return 0
-        self.stage.objective.load_state_dict(checkpoint.tensors["network"])
+        try:
+            self.stage.objective.load_state_dict(checkpoint.tensors["network"])
+        except RuntimeError as error:
+            raise CheckpointError(
+                f"{self.folder / CHECKPOINTS}: the run's network is another than the config's. Choose another output "
+                f"folder, or the same networks and control.choices to go on with that run. {error}"
+            ) from error
         load_optimizer_tensors(self.optimizer, checkpoint.tensors["optimizer"])
         if self.ema is not None:
             if "ema" not in checkpoint.tensors:
@@ -212,7 +217,7 @@ class Trainer:
                 )
             averages = checkpoint.tensors["ema"]
             for number, average in enumerate(self.ema.shadow_params):
-                average.copy_(averages[str(number)])  # in the parameter's layout, on which last bits depend
+                average.copy_(averages[str(number)])  # in the parameter's layout, on its device
             self.ema.optimization_step = int(averages["step"])
         logger.info(f"{self.folder}: going on at step {checkpoint.step}")
         return checkpoint.step
@@ -235,29 +240,36 @@ class Trainer:
         self.accelerator.wait_for_everyone()
 
     def _validate(self, done: int, writers: list[MetricsFile | TensorBoard]) -> None:
-        """Figures of the averaged weights after so many steps; none if it is interrupted, then the next run starts
-        with it."""
+        """Figures of the averaged weights after so many steps; none if it is interrupted."""
         if self.accelerator.is_main_process:
-            folder = self._samples(done)
+            file = self._figures_file(done)
+            file.unlink(missing_ok=True)
             with self._averaged():
-                figures = self.stage.validate(folder, lambda: self.interruption.requested)
+                figures = self.stage.validate(file.parent, lambda: self.interruption.requested)
             if figures and not self.interruption.requested:
+                record = {"step": done - 1, **figures}
+                write_text(file, as_json(record) + "\n")
                 for writer in writers:
-                    writer.write({"step": done - 1, **figures})
-                write_text(folder / FIGURES, json.dumps(figures, indent=2) + "\n")
+                    writer.write(record)
         self.accelerator.wait_for_everyone()
+
+    def _complete_figures(self, writers: list[MetricsFile | TensorBoard]) -> None:
+        """Does what the run that is resumed did not get to: it has the checkpoint of a step, but not its figures."""
+        if not self._is_validated(self.first_step):
+            return
+        file = self._figures_file(self.first_step)
+        if self._any_process(self.accelerator.is_main_process and not file.is_file()):
+            self._validate(self.first_step, writers)
+        elif self.accelerator.is_main_process:
+            for writer in writers:
+                writer.write(json.loads(file.read_text("utf-8")))
 
     def _is_validated(self, done: int) -> bool:
         every = self.config.validation.every
         return every is not None and done > 0 and done % every == 0
 
-    def _lacks_figures(self, done: int) -> bool:
-        """Whether a run that got this far was ended before it had its figures."""
-        is_main = self.accelerator.is_main_process
-        return is_main and self._is_validated(done) and not (self._samples(done) / FIGURES).is_file()
-
-    def _samples(self, done: int) -> Path:
-        return self.folder / SAMPLES / f"step-{done:08d}"
+    def _figures_file(self, done: int) -> Path:
+        return self.folder / SAMPLES / f"step-{done:08d}" / FIGURES
 
     @contextmanager
     def _averaged(self) -> Iterator[None]:
@@ -298,9 +310,14 @@ class Trainer:
         return bool(self.accelerator.reduce(flag, reduction="sum") > 0)
 
     def _record(self, window: Window) -> dict[str, Any]:
-        losses = self.accelerator.reduce(window.loss, reduction="sum")
-        buckets = self.accelerator.reduce(window.buckets, reduction="sum")
-        return window.record(losses, buckets)
+        return window.record(self._summed(window.loss), self._summed(window.buckets))
+
+    def _summed(self, values: Tensor) -> Tensor:
+        """Over all processes."""
+        if self.accelerator.num_processes == 1:
+            return values
+        total: Tensor = self.accelerator.reduce(values.to(self.accelerator.device), reduction="sum")
+        return total
 
 
 def _clear_leftovers(folder: Path) -> None:

@@ -20,22 +20,36 @@ from .objective import SIGMA_BUCKETS, bucket_means, bucket_totals
 
 
 class MetricsFile:
-    """metrics.jsonl in a run's folder. On resuming, lines of steps that are done again are taken out first."""
+    """metrics.jsonl in a run's folder. On resuming, lines of steps that are done again are taken out first.
+
+    A line that is still there then is not written again.
+    """
 
     def __init__(self, file: Path, first_step: int) -> None:
         self.file = file
+        self.kept: list[str] = []
         file.parent.mkdir(parents=True, exist_ok=True)
         if file.is_file():
-            kept = [line for line in file.read_text("utf-8").splitlines() if _step_of(line) < first_step]
-            write_text(file, "".join(f"{line}\n" for line in kept))
+            self.kept = [line for line in file.read_text("utf-8").splitlines() if _step_of(line) < first_step]
+            write_text(file, "".join(f"{line}\n" for line in self.kept))
 
     def write(self, record: dict[str, Any]) -> None:
-        """Appends one line, on the disk when this returns; null for figures that are not finite: JSON has no others."""
-        finite = {name: None if _is_infinite(value) else value for name, value in record.items()}
+        """Appends one line, on the disk when this returns."""
+        line = as_json(record)
+        if line in self.kept:
+            return
         with self.file.open("a", encoding="utf-8") as opened:
-            opened.write(json.dumps(finite, allow_nan=False) + "\n")
+            opened.write(line + "\n")
             opened.flush()
             os.fsync(opened.fileno())
+
+
+def as_json(record: dict[str, Any]) -> str:
+    """One line, with null for figures that are not finite: JSON has no others."""
+    finite = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in record.items()
+    }
+    return json.dumps(finite, allow_nan=False)
 
 
 class TensorBoard:
@@ -63,8 +77,9 @@ class Window:
         self.clear()
 
     def clear(self) -> None:
-        self.loss = torch.zeros(2, dtype=torch.float64, device=self.device)  # sum over samples, their number
-        self.buckets = torch.zeros(len(SIGMA_BUCKETS) + 1, 2, dtype=torch.float64, device=self.device)
+        # On the CPU: not every device has float64.
+        self.loss = torch.zeros(2, dtype=torch.float64)  # sum over samples, their number
+        self.buckets = torch.zeros(len(SIGMA_BUCKETS) + 1, 2, dtype=torch.float64)
         self.grad_norm = 0.0
         self.steps = 0
         self.skipped = 0
@@ -79,9 +94,10 @@ class Window:
         self.began += time.perf_counter() - began
 
     def add_losses(self, losses: torch.Tensor, sigmas: torch.Tensor | None) -> None:
-        self.loss += torch.stack([losses.double().sum(), losses.new_tensor(len(losses), dtype=torch.float64)])
+        losses = losses.cpu().double()
+        self.loss += torch.stack([losses.sum(), losses.new_tensor(len(losses))])
         if sigmas is not None:
-            self.buckets += bucket_totals(sigmas.to(self.device), losses)
+            self.buckets += bucket_totals(sigmas.cpu(), losses)
 
     def record(self, losses: torch.Tensor, buckets: torch.Tensor) -> dict[str, Any]:
         """The line, from sums over all processes; skipped steps, whose loss was not finite, are in no mean."""
@@ -105,10 +121,6 @@ def _peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _is_infinite(value: Any) -> bool:
-    return isinstance(value, float) and not math.isfinite(value)
 
 
 def _step_of(line: str) -> int:

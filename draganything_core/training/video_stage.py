@@ -56,8 +56,8 @@ class ValidationClips:
 class VideoStage:
     """Training on latents that were made beforehand.
 
-    With a ControlNet the video UNet is frozen and all of the ControlNet is trained inside the controlled entities'
-    masks; without one all of the UNet is trained everywhere.
+    With a ControlNet the video UNet is frozen and all of the ControlNet is trained, inside the controlled entities'
+    masks; without one all of the UNet is trained, everywhere unless the config weighs the ground less.
     """
 
     def __init__(
@@ -78,10 +78,10 @@ class VideoStage:
         self.objective: nn.Module
         if controlnet is None:
             unet.requires_grad_(True).train()
-            self.objective = BaseObjective(unet, autocast=autocast)
+            self.objective = BaseObjective(unet, config.loss.weighting(usual=1.0), autocast)
         else:
             controlnet.requires_grad_(True).train()
-            self.objective = ControlNetObjective(unet, controlnet, config.loss.weighting, autocast)
+            self.objective = ControlNetObjective(unet, controlnet, config.loss.weighting(usual=0.0), autocast)
         self.maker = batch_maker(config, networks)
         self.bucket_sizes = cache.bucket_sizes
         self.order = DataOrder(config.seed, config.global_batch, self.bucket_sizes)
