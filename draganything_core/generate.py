@@ -37,6 +37,7 @@ from .command_line import (
 )
 from .conditions import Geometry
 from .document import document_to_json
+from .evaluation.track_error import track_error
 from .generation import Generation, Motion, Sampling, generate_video, preview_maps, resolve_motion
 from .images import resized_picture
 from .models import Models, load_models, tiny_models
@@ -223,6 +224,8 @@ def _save(
     for name in ("sheet.png", "overlay.mp4", "settings.json"):
         print(f"beside:   {out.with_suffix('.' + name)}")
     _save_conditions(out, motion, generation.maps)
+    error = track_error(generation.frames, motion.entities, motion.tracks)
+    print(f"obeyed:   {error}; found by {error.tracker}")
     if models.remark:
         print(f"remark:   {models.remark}")
 
