@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +91,9 @@ class VideoStage:
             "global_batch": config.global_batch,
             "bucket_sizes": list(self.bucket_sizes),
             "clips": cache.identity,
+            "noise": asdict(config.noise),
+            "control": None if controlnet is None else asdict(config.control),
+            "loss": asdict(config.loss),
         }
 
     def load(self, step: int, positions: range) -> LoadedBatch:
