@@ -19,8 +19,8 @@ help:
 	@echo "make benchmark  time the condition maps"
 	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
 	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
-	@echo "make train-tiny      train the small built-in model anew (hours on two cores; goes on where it stopped)"
-	@echo "make evaluate-tiny   judge it on 200 clips that it was not trained on (minutes)"
+	@echo "make train-tiny      train a small model for CPUs (hours on two cores; goes on where it stopped)"
+	@echo "make evaluate-tiny   judge the built-in network on 200 held-out clips (minutes)"
 	@echo "make format     apply ruff's formatting and fixes"
 	@echo "make clean      remove .venv, caches and output"
 

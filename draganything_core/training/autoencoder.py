@@ -47,11 +47,8 @@ class AutoencoderObjective(nn.Module):
         self.weights = weights
         self.autocast = autocast
 
-    def forward(self, pictures: Tensor, noise: Tensor, hold: float) -> ObjectiveOutput:
-        """Loss of pictures (B,3,H,W) in 0..1, their latents under unit noise (B,4,H/8,W/8) times ``weights.noise``.
-
-        hold: weight of the latents' distance from the plan.
-        """
+    def forward(self, pictures: Tensor, noise: Tensor) -> ObjectiveOutput:
+        """Loss of pictures (B,3,H,W) in 0..1, their latents under unit noise (B,4,H/8,W/8) times ``weights.noise``."""
         plan = plan_latents(pictures)
         with torch.autocast(pictures.device.type, self.autocast or torch.bfloat16, enabled=self.autocast is not None):
             latents = self.vae.encode(pictures * 2 - 1).latents
@@ -59,7 +56,7 @@ class AutoencoderObjective(nn.Module):
             decoded = self.vae.decode(shown + self.weights.noise * noise).sample
         decoded = decoded.float() / 2 + 0.5
         losses = picture_losses(decoded, pictures, self.weights)
-        losses = losses + hold * _per_picture((latents.float() - plan).abs())
+        losses = losses + self.weights.latents * _per_picture((latents.float() - plan).abs())
         return ObjectiveOutput(losses.mean(), losses.detach())
 
 

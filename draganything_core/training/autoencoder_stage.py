@@ -27,12 +27,11 @@ CHANNEL_ORDERS = ((0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 
 
 
 class Squares(NamedTuple):
-    """pictures (N,3,c,c) in 0..1; noise (N,4,c/8,c/8); names of the clips they are cut from; hold: of the latents."""
+    """pictures (N,3,c,c) in 0..1; noise (N,4,c/8,c/8); names of the clips they are cut from."""
 
     pictures: Tensor
     noise: Tensor
     names: tuple[str, ...]
-    hold: float
 
 
 class AutoencoderStage:
@@ -74,11 +73,10 @@ class AutoencoderStage:
     def load(self, step: int, positions: range) -> Squares:
         parts = [self._squares(step, position) for position in positions]
         names = tuple(name for part in parts for name in part.names)
-        hold = self.config.autoencoder.latents_at(step)
-        return Squares(torch.cat([p.pictures for p in parts]), torch.cat([p.noise for p in parts]), names, hold)
+        return Squares(torch.cat([p.pictures for p in parts]), torch.cat([p.noise for p in parts]), names)
 
     def inputs(self, loaded: Squares, device: torch.device) -> StepInputs:
-        return StepInputs((loaded.pictures.to(device), loaded.noise.to(device), loaded.hold), None, loaded.names)
+        return StepInputs((loaded.pictures.to(device), loaded.noise.to(device)), None, loaded.names)
 
     @torch.no_grad()
     def validate(self, folder: Path, interrupted: Callable[[], bool]) -> dict[str, float]:
@@ -122,7 +120,7 @@ class AutoencoderStage:
         noise = torch.randn(
             len(pictures), 4, cells, cells, generator=noise_generator(self.config.seed, step, position, "noise")
         )
-        return Squares(pictures, noise, (self.source.name(clip),), self.config.autoencoder.latents_at(step))
+        return Squares(pictures, noise, (self.source.name(clip),))
 
 
 def _networks(config: TrainingConfig) -> tuple[AutoencoderTiny, CLIPVisionModelWithProjection]:

@@ -254,8 +254,7 @@ class Validation:
 class Autoencoder:
     """The stage "autoencoder": squares cut from the clips' frames, and the weights of its losses.
 
-    crop: px of a square's side. latents: how strongly the encoder is held to ``autoencoder.plan_latents``; from step
-    latents_until on, if given, only as strongly as latents_after, which lets it keep detail in colours that it has.
+    crop: px of a square's side. latents: how strongly the encoder is held to ``autoencoder.plan_latents``.
     chroma, pooled, gradient: weights of the errors in colour, in the means of 8x8 px, and in steps between pixels.
     noise: deviation of the noise on the latents that the decoder learns to see through. decode: "encoded" latents, or
     those of the "plan", which stay the same while the encoder learns to make them: their pictures move as latents do,
@@ -265,8 +264,6 @@ class Autoencoder:
 
     crop: int = 64
     latents: float = 0.5
-    latents_until: int | None = None
-    latents_after: float = 0.0
     chroma: float = 2.0
     pooled: float = 1.0
     gradient: float = 1.0
@@ -279,10 +276,6 @@ class Autoencoder:
         _one_of("autoencoder.train", self.train, ("all", "decoder"))
         if self.crop < LATENT_SCALE or self.crop % LATENT_SCALE:
             raise ValueError(f"autoencoder.crop must be a multiple of {LATENT_SCALE}, got {self.crop}")
-
-    def latents_at(self, step: int) -> float:
-        """How strongly the encoder is held in this step."""
-        return self.latents if self.latents_until is None or step < self.latents_until else self.latents_after
 
 
 @dataclass(frozen=True)

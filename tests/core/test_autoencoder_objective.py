@@ -57,8 +57,8 @@ def test_a_perfect_picture_costs_nothing_and_each_kind_of_error_does():
 def test_what_the_decoder_is_shown(decode):
     vae, truth = small_autoencoder(), pictures()
     noise = torch.randn(2, 4, 2, 3, generator=torch.Generator().manual_seed(3))
-    objective = AutoencoderObjective(vae, Autoencoder(decode=decode, noise=0.5))
-    output = objective(truth, noise, 0.0)
+    objective = AutoencoderObjective(vae, Autoencoder(decode=decode, noise=0.5, latents=0.0))
+    output = objective(truth, noise)
     with torch.no_grad():
         shown = plan_latents(truth) if decode == "plan" else vae.encode(truth * 2 - 1).latents
         decoded = vae.decode(shown + 0.5 * noise).sample / 2 + 0.5
@@ -67,17 +67,9 @@ def test_what_the_decoder_is_shown(decode):
 
 def test_a_decoder_of_the_plan_leaves_the_encoder_to_the_plan_alone():
     vae, truth = small_autoencoder(), pictures()
-    objective = AutoencoderObjective(vae, Autoencoder(decode="plan"))
-    objective(truth, torch.zeros(2, 4, 2, 3), 0.0).loss.backward()
+    AutoencoderObjective(vae, Autoencoder(decode="plan", latents=0.0))(truth, torch.zeros(2, 4, 2, 3)).loss.backward()
     assert all(p.grad is None or not p.grad.any() for p in vae.encoder.parameters())
     assert any(p.grad is not None and p.grad.any() for p in vae.decoder.parameters())
     vae.zero_grad()
-    output = objective(truth, torch.zeros(2, 4, 2, 3), 2.0)
-    output.loss.backward()
+    AutoencoderObjective(vae, Autoencoder(decode="plan", latents=2.0))(truth, torch.zeros(2, 4, 2, 3)).loss.backward()
     assert any(p.grad is not None and p.grad.any() for p in vae.encoder.parameters())
-
-
-def test_the_encoder_is_held_until_a_step():
-    settings = Autoencoder(latents=2.0, latents_until=5, latents_after=0.25)
-    assert [settings.latents_at(step) for step in (0, 4, 5, 100)] == [2.0, 2.0, 0.25, 0.25]
-    assert Autoencoder(latents=2.0).latents_at(10**6) == 2.0
