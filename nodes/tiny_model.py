@@ -21,6 +21,7 @@ from diffusers import AutoencoderTiny, UNetSpatioTemporalConditionModel
 from transformers import CLIPVisionModelWithProjection
 
 from ..draganything_core.svd import load_networks
+from ..draganything_core.tiny.latents import preview_factors
 from ..draganything_core.tiny.pack import WEIGHTS
 from ..draganything_core.unet_keys import sgm_keys, sgm_unet_config
 from .control import DragAnythingControl, load_control
@@ -49,7 +50,9 @@ class TinyModel:
 
 
 class UnscaledLatents(comfy.latent_formats.LatentFormat):
-    """Latents as the autoencoder gives them. Without colours for previews: those of the large model would be false."""
+    """Latents as the autoencoder gives them, with colours for previews while sampling."""
+
+    latent_rgb_factors = preview_factors()
 
 
 def load_tiny(folder: Path | str | None = None) -> TinyModel:

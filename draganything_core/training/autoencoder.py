@@ -9,33 +9,15 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from diffusers import AutoencoderTiny
-from einops import rearrange, reduce
+from einops import reduce
 from torch import Tensor, nn
 
+from ..tiny.latents import plan_latents
 from ..types import LATENT_SCALE
 from .config import Autoencoder
 from .objective import ObjectiveOutput
 
-BRIGHTNESS_GAIN, COLOUR_GAIN, VARIATION_GAIN = 5.0, 3.0, 12.0  # bring each channel's deviation to about 0.4
-VARIATION_SHIFT = 0.7
 SCALES = 3  # the picture, its half and its quarter, each compared by itself
-
-
-def plan_latents(pictures: Tensor) -> Tensor:
-    """(B,4,H/8,W/8) latents of pictures (B,3,H,W) in 0..1 by formula.
-
-    Of each 8x8 block: mean brightness about 0.5, red minus green, their mean minus blue, deviation of the brightness.
-    """
-    means = reduce(pictures, "b c (h y) (w x) -> b c h w", "mean", y=LATENT_SCALE, x=LATENT_SCALE)
-    red, green, blue = means.unbind(dim=1)
-    blocks = rearrange(pictures.mean(dim=1), "b (h y) (w x) -> b h w (y x)", y=LATENT_SCALE, x=LATENT_SCALE)
-    channels = [
-        BRIGHTNESS_GAIN * (means.mean(dim=1) - 0.5),
-        COLOUR_GAIN * (red - green),
-        COLOUR_GAIN * ((red + green) / 2 - blue),
-        VARIATION_GAIN * blocks.std(dim=-1, correction=0) - VARIATION_SHIFT,
-    ]
-    return torch.stack(channels, dim=1)
 
 
 class AutoencoderObjective(nn.Module):

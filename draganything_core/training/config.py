@@ -254,7 +254,7 @@ class Validation:
 class Autoencoder:
     """The stage "autoencoder": squares cut from the clips' frames, and the weights of its losses.
 
-    crop: px of a square's side. latents: how strongly the encoder is held to ``autoencoder.plan_latents``.
+    crop: px of a square's side. latents: how strongly the encoder is held to ``tiny.latents.plan_latents``.
     chroma, pooled, gradient: weights of the errors in colour, in the means of 8x8 px, and in steps between pixels.
     noise: deviation of the noise on the latents that the decoder learns to see through. decode: "encoded" latents, or
     those of the "plan", which stay the same while the encoder learns to make them: their pictures move as latents do,

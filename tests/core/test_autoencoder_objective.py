@@ -6,7 +6,8 @@ import pytest
 import torch
 from diffusers import AutoencoderTiny
 
-from draganything_core.training.autoencoder import AutoencoderObjective, picture_losses, plan_latents
+from draganything_core.tiny.latents import plan_latents, preview_factors
+from draganything_core.training.autoencoder import AutoencoderObjective, picture_losses
 from draganything_core.training.config import Autoencoder
 
 
@@ -34,6 +35,12 @@ def test_the_plan_of_blocks_of_one_colour():
     # 5 (mean - 0.5), 3 (red - green), 3 ((red + green) / 2 - blue), 12 x deviation of the brightness - 0.7
     torch.testing.assert_close(plan[0, :, 0, 0], torch.tensor([0.5, 1.8, 0.0, -0.7]))
     torch.testing.assert_close(plan[0, :, 0, 1], torch.tensor([-1.5, -0.9, -0.45, -0.7]))
+
+
+def test_previews_show_each_blocks_mean_colour():
+    seen = pictures()
+    shown = torch.einsum("b l h w, l c -> b c h w", plan_latents(seen), torch.tensor(preview_factors()))
+    torch.testing.assert_close((shown + 1) / 2, torch.nn.functional.avg_pool2d(seen, 8))
 
 
 def test_the_plan_tells_how_much_the_brightness_of_a_block_varies():
