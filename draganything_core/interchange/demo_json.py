@@ -10,7 +10,7 @@ import io
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -47,32 +47,21 @@ def read_demo_folder(path: Path | str, image: Path | str | None = None) -> Motio
     """
     json_file = find_demo_json(Path(path))
     folder = json_file.parent
-    entries = _read_entries(json_file)
+    entries = _read_entries(json_file.read_text(encoding="utf-8-sig"), str(json_file))
     for entry in entries:
         if not (folder / entry.mask_name).is_file():
             raise FileNotFoundError(_no_mask(entry, json_file))
     picture = Path(image) if image is not None else _find_picture(folder, {entry.mask_name for entry in entries})
-    numbers = _entity_numbers(entries, json_file)
-    return MotionDocument(
-        size=picture_size(picture),
-        frames=len(entries[0].points),
-        entities=tuple(
-            DocumentEntity(id=number, name=entry.comment, mask=MaskSource(file=entry.mask_name))
-            for number, entry in zip(numbers, entries, strict=True)
-        ),
-        paths=tuple(
-            MotionPath(
-                entity=number,
-                points=entry.points,
-                curve="polyline",
-                timing="per_point",
-                fit="stretch",
-                anchor="grabbed_point",
-            )
-            for number, entry in zip(numbers, entries, strict=True)
-        ),
-        image=_name_inside(picture, folder),
-    )
+    document = _document(entries, picture_size(picture), str(json_file))
+    return replace(document, image=_name_inside(picture, folder))
+
+
+def read_demo_text(text: str, size: Size, what: str = FILE_NAME) -> MotionDocument:
+    """The document in demo.json's text alone: masks are named and not looked for, no picture is.
+
+    size: the picture's, which is not in the text. ``what`` names the text in errors. Raises ValueError.
+    """
+    return _document(_read_entries(text, what), size, what)
 
 
 def write_demo_folder(
@@ -163,19 +152,42 @@ class _MaskFile:
     data: bytes
 
 
-def _read_entries(json_file: Path) -> list[_Entry]:
-    data = parse_text(json_file.read_text(encoding="utf-8-sig"), str(json_file))
+def _document(entries: list[_Entry], size: Size, what: str) -> MotionDocument:
+    numbers = _entity_numbers(entries, what)
+    return MotionDocument(
+        size=size,
+        frames=len(entries[0].points),
+        entities=tuple(
+            DocumentEntity(id=number, name=entry.comment, mask=MaskSource(file=entry.mask_name))
+            for number, entry in zip(numbers, entries, strict=True)
+        ),
+        paths=tuple(
+            MotionPath(
+                entity=number,
+                points=entry.points,
+                curve="polyline",
+                timing="per_point",
+                fit="stretch",
+                anchor="grabbed_point",
+            )
+            for number, entry in zip(numbers, entries, strict=True)
+        ),
+    )
+
+
+def _read_entries(text: str, what: str) -> list[_Entry]:
+    data = parse_text(text, what)
     if not isinstance(data, dict):
-        raise ValueError(f"{json_file}: expected an object of entries, got a {type(data).__name__}")
+        raise ValueError(f"{what}: expected an object of entries, got a {type(data).__name__}")
     if not data:
-        raise ValueError(f'{json_file}: no entries; expected at least one like {{"1": {{"mask_name": ...}}}}')
+        raise ValueError(f'{what}: no entries; expected at least one like {{"1": {{"mask_name": ...}}}}')
     extra = {key: sorted(entry.keys() - _KNOWN) for key, entry in data.items() if isinstance(entry, dict)}
     if any(extra.values()):
         warn_lost(
-            f"{json_file.name} holds keys that are not kept",
+            f"{Path(what).name} holds keys that are not kept",
             (f"entry {key} ({', '.join(names)})" for key, names in extra.items() if names),
         )
-    return [_read_entry(str(key), entry, f'{json_file}: entry "{key}"') for key, entry in data.items()]
+    return [_read_entry(str(key), entry, f'{what}: entry "{key}"') for key, entry in data.items()]
 
 
 _KNOWN = {"comment", "mask_name", "trajectory"}
@@ -204,11 +216,11 @@ def _read_point(point: Any, index: int, where: str) -> ControlPoint:
     return ControlPoint(x, y)
 
 
-def _entity_numbers(entries: list[_Entry], json_file: Path) -> list[int]:
+def _entity_numbers(entries: list[_Entry], what: str) -> list[int]:
     # A file's own numbers stay, so that the entries go back under the keys they came from.
     if all(re.fullmatch(r"[1-9][0-9]{0,8}", entry.key) for entry in entries):
         return [int(entry.key) for entry in entries]
-    warn_lost(f"{json_file.name}: the entries are numbered from 1, other keys are not kept", (e.key for e in entries))
+    warn_lost(f"{Path(what).name}: the entries are numbered from 1, other keys are not kept", (e.key for e in entries))
     return list(range(1, len(entries) + 1))
 
 

@@ -27,16 +27,20 @@ def detect_format(path: Path | str) -> Format:
         return _format_of_folder(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such file or folder: {path}")
-    data = path.read_bytes()
+    return detect_content(path.read_bytes(), str(path))
+
+
+def detect_content(data: bytes, what: str) -> Format:
+    """The format of a file's bytes, as ``detect_format`` tells it; ``what`` names them in errors (ValueError)."""
     if data.startswith((ZIP_MAGIC, NUMPY_MAGIC)):
         return "tracks"
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is neither text nor .npz; expected {_EXPECTED}") from None
-    found = _format_of_value(parse_text(text, str(path)))
+        raise ValueError(f"{what} is neither text nor .npz; expected {_EXPECTED}") from None
+    found = _format_of_value(parse_text(text, what))
     if found is None:
-        raise ValueError(f"{path} is not in a format known here; expected {_EXPECTED}")
+        raise ValueError(f"{what} is not in a format known here; expected {_EXPECTED}")
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 FARTHEST_PIXEL = 1_000_000  # the limit of a motion document's coordinates
 LARGEST_EXACT_INTEGER = 2**53  # beyond it a float no longer tells whole numbers apart
+LONGEST_LITERAL = 500_000  # characters that are not JSON: reading them takes half a kilobyte of memory for each
 
 
 def parse_text(text: str, what: str) -> Any:
@@ -23,6 +24,11 @@ def parse_text(text: str, what: str) -> Any:
         not_json = error
     except RecursionError:
         raise ValueError(f"{what}: nested too deeply to be tracks") from None
+    if len(text) > LONGEST_LITERAL:
+        raise ValueError(
+            f"{what}: not JSON ({not_json.msg} at line {not_json.lineno}, column {not_json.colno}), and with "
+            f"{len(text)} characters too long for a Python list, which may have {LONGEST_LITERAL}"
+        )
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):

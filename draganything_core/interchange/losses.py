@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from ..document import ControlPoint, CurveKind, DocumentEntity, Easing, MotionDocument, MotionPath
 from .lines import click_on_line, default_name
@@ -17,12 +19,34 @@ class InterchangeWarning(UserWarning):
     """Something that a format cannot hold, or that a file held and is not kept."""
 
 
+_collected: ContextVar[list[str] | None] = ContextVar("collected losses", default=None)
+
+
+@contextmanager
+def collected_losses() -> Iterator[list[str]]:
+    """A list that fills with what is lost inside the block, instead of warnings.
+
+    Recording warnings changes the whole process, which a server's threads cannot do side by side.
+    """
+    said: list[str] = []
+    token = _collected.set(said)
+    try:
+        yield said
+    finally:
+        _collected.reset(token)
+
+
 def warn_lost(what: str, places: Iterable[str] = ()) -> None:
     """One InterchangeWarning: what is lost, and where (the first places of many)."""
     found = list(places)
     rest = len(found) - MOST_NAMED
     named = ", ".join(found[:MOST_NAMED]) + (f" and {rest} more" if rest > 0 else "")
-    warnings.warn(f"{what}: {named}" if named else what, InterchangeWarning, stacklevel=2)
+    message = f"{what}: {named}" if named else what
+    said = _collected.get()
+    if said is None:
+        warnings.warn(message, InterchangeWarning, stacklevel=2)
+    else:
+        said.append(message)
 
 
 def warn_losses(document: MotionDocument, format_name: str, lost: Iterable[str]) -> None:
