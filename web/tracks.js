@@ -126,8 +126,16 @@ function anchored(line, path, center, defaultAnchor) {
   return line.map(([x, y]) => [center[0] + (x - origin.x), center[1] + (y - origin.y)]);
 }
 
-/** @type {(path: MotionPath, time: number, frame: number) => boolean} */
-function isSeen(path, time, frame) {
+/**
+ * Whether a path is meant to be seen in a frame, wherever its disc is then: the frame's clip time lies within a span,
+ * and a "cut" line has not ended.
+ *
+ * @param {MotionPath} path
+ * @param {number} time clip time of the frame
+ * @param {number} frame
+ * @returns {boolean}
+ */
+export function isSeen(path, time, frame) {
   const hasEnded =
     path.timing === "per_point" && path.fit === "cut" && !path.static && frame >= path.points.length;
   return !hasEnded && path.visible.some(([from, to]) => time >= from - SNAP && time <= to + SNAP);
