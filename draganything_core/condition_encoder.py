@@ -31,7 +31,7 @@ class ConditionEncoder(nn.Module):
         entity_widths: tuple[int, ...],
     ) -> None:
         super().__init__()
-        self.conv_in = nn.Conv2d(gaussian_channels, gaussian_widths[0], kernel_size=3, padding=1)
+        self.conv_in = _strong_conv(gaussian_channels, gaussian_widths[0])
         self.blocks = _halving_convs(gaussian_widths[0], gaussian_widths)
         self.conv_out = zero_conv(gaussian_widths[-1], out_channels, kernel_size=3)
         self.blocks_feature = _halving_convs(entity_channels, entity_widths)
@@ -132,12 +132,25 @@ def zero_conv(in_channels: int, out_channels: int, kernel_size: int) -> nn.Conv2
     return conv
 
 
+def _strong_conv(in_channels: int, out_channels: int, stride: int = 1) -> nn.Conv2d:
+    """A 3x3 convolution that starts so that what goes in comes out as strong.
+
+    Under torch's own start every layer takes most of the signal away and leaves its biases: six layers on, entities
+    differ by a fiftieth of what all have in common, and training spends its first thousands of steps on amplifying it.
+    """
+    conv = nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, stride=stride)
+    nn.init.kaiming_normal_(conv.weight, nonlinearity="relu")
+    if conv.bias is not None:
+        nn.init.zeros_(conv.bias)
+    return conv
+
+
 def _halving_convs(in_channels: int, widths: tuple[int, ...]) -> nn.ModuleList:
     # Pairs of one convolution that keeps the resolution and one that halves it and takes the next width.
     convs = nn.ModuleList()
     for width, next_width in pairwise(widths):
-        convs.append(nn.Conv2d(in_channels, width, kernel_size=3, padding=1))
-        convs.append(nn.Conv2d(width, next_width, kernel_size=3, padding=1, stride=2))
+        convs.append(_strong_conv(in_channels, width))
+        convs.append(_strong_conv(width, next_width, stride=2))
         in_channels = next_width
     return convs
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from small_networks import ARCHITECTURE, ENCODER, SKIPS, random_maps, small_controlnet, small_inputs, small_unet
 from torch.testing import assert_close
 
-from draganything_core.condition_encoder import convolve_indexed
+from draganything_core.condition_encoder import ConditionEncoder, convolve_indexed
 from draganything_core.controlnet import CHOICES, COPIED_FROM_UNET, SvdControlNet
 from draganything_core.residual_injection import injected_residuals
 from draganything_core.types import ControlResiduals, FeatureSource
@@ -112,6 +112,16 @@ def test_encoder_accepts_maps_without_entities(controlnet):
             rtol=0,
             atol=1e-5,
         )
+
+
+def test_entities_stay_apart_through_an_untrained_encoder():
+    torch.manual_seed(5)
+    encoder = ConditionEncoder(8, 3, (16, 32, 96, 256), 160, (160, 160, 256, 256))
+    encoder.conv_out_feature = torch.nn.Identity()
+    index = torch.zeros(1, 32, 32, dtype=torch.int16)
+    with torch.no_grad():
+        seen = torch.stack([encoder.encode_entities(index, torch.randn(1, 160))[0, :, 2, 2] for _ in range(6)])
+    assert seen.std(dim=0).mean() > 0.3 * seen.square().mean().sqrt()
 
 
 def test_encoder_gradients_equal_those_of_the_dense_map():
