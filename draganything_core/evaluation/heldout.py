@@ -162,7 +162,7 @@ def summaries(folder: Path, rows: Sequence[Row], protocol: HeldoutProtocol) -> d
 
 def _claim(folder: Path, models: Models, protocol: HeldoutProtocol) -> None:
     """Notes in the folder what its scores are of, or checks that it is this."""
-    head = json.loads(json.dumps({**asdict(protocol), "model": models.name, "weights": _weights_sha256(models)}))
+    head = json.loads(json.dumps({**asdict(protocol), "model": models.name, "weights": weights_sha256(models)}))
     file = folder / HEAD
     if file.is_file():
         before: dict[str, Any] = json.loads(file.read_text("utf-8"))
@@ -175,7 +175,7 @@ def _claim(folder: Path, models: Models, protocol: HeldoutProtocol) -> None:
     write_text(file, json.dumps(head, indent=2) + "\n")
 
 
-def _weights_sha256(models: Models) -> str:
+def weights_sha256(models: Models) -> str:
     pipeline, digest = models.pipeline, hashlib.sha256()
     for network in (pipeline.unet, pipeline.vae, pipeline.image_encoder, pipeline.controlnet):
         for name, tensor in sorted(network.state_dict().items()):
