@@ -45,6 +45,7 @@ from ..draganything_core.shared_sam import SharedSam
 from ..draganything_core.types import Size
 from .editor_jobs import BusyError, Job, Jobs, StoppedError
 from .editor_pictures import PictureReference, Pictures, check_canvas
+from .sample import sample_reference
 from .segmentation import encoding_device, has_package, sam_names, shared_sam
 
 PREFIX = "/draganything"
@@ -95,6 +96,7 @@ class EditorRoutes:
 
     def add_to(self, routes: web.RouteTableDef) -> None:
         routes.get(f"{PREFIX}/schema")(self.schema)
+        routes.get(f"{PREFIX}/sample")(answering(self.sample))
         routes.get(f"{PREFIX}/segmenters")(answering(self.segmenters))
         routes.get(f"{PREFIX}/formats")(answering(self.formats))
         routes.post(f"{PREFIX}/segment")(answering(self.segment))
@@ -118,6 +120,9 @@ class EditorRoutes:
                 for known in FILE_FORMATS
             ]
         }
+
+    async def sample(self, _request: web.Request) -> Answer:
+        return await asyncio.to_thread(sample_reference)
 
     async def segmenters(self, _request: web.Request) -> Answer:
         return await asyncio.to_thread(_segmenters)

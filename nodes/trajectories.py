@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import folder_paths
-from comfy_api.v0_0_2 import io
+from comfy_api.v0_0_2 import io, ui
 from torch import Tensor
 
 from ..draganything_core.document import (
@@ -23,10 +23,11 @@ from ..draganything_core.pictures import cutout_preview, overlay_frames
 from ..draganything_core.segment import GrabCutSegmenter, resolve_entities
 from ..draganything_core.types import Entities, Size
 from .loaders import CATEGORY
-from .types import DrawnMotion, EntitiesType, MotionType, image_from_frames, picture_from_image
+from .types import DrawnMotion, EntitiesType, MotionType, image_from_frames, picture_from_image, pixels_from_picture
 
 FRAMES = 14  # of an empty document; SVD's own clip length
 FARTHEST = 16384.0  # px
+EDITOR_WIDGET = "DRAGANYTHING_EDITOR"  # the widget that web/draganything.js draws; on the wire it stays a STRING
 EASINGS = ["linear", "ease_in", "ease_out", "ease_in_out"]
 
 
@@ -46,6 +47,7 @@ class TrajectoryEditor(io.ComfyNode):
                     "document",
                     default="",
                     multiline=True,
+                    extra_dict={"widgetType": EDITOR_WIDGET},
                     tooltip="The motion document as JSON. Coordinates are pixels of its own canvas. Empty: nothing is "
                     "drawn yet, on a canvas of the picture's size.",
                 ),
@@ -85,8 +87,11 @@ class TrajectoryEditor(io.ComfyNode):
 
     @classmethod
     def execute(cls, image: Tensor, document: str, frames: int, entities: Entities | None = None) -> io.NodeOutput:
-        motion = drawn_motion(picture_from_image(image), document, frames, entities)
-        return io.NodeOutput(motion, motion.entities, image_from_frames(motion_preview(motion)))
+        picture = picture_from_image(image)
+        motion = drawn_motion(picture, document, frames, entities)
+        return io.NodeOutput(
+            motion, motion.entities, image_from_frames(motion_preview(motion)), ui=shown_in_editor(picture)
+        )
 
 
 class CameraMotion(io.ComfyNode):
@@ -219,6 +224,11 @@ def drawn_motion(picture: Tensor, text: str, frames: int, linked: Entities | Non
         for entity in document.entities
     ]
     return DrawnMotion(picture, document, Entities(tuple(ordered), document.size))
+
+
+def shown_in_editor(picture: Tensor) -> dict[str, Any]:
+    """The picture as the editor is told of it: a computed one can be drawn on once the graph has run."""
+    return {"draganything_picture": ui.PreviewImage(pixels_from_picture(picture)).as_dict()["images"]}
 
 
 def motion_preview(motion: DrawnMotion) -> Tensor:

@@ -4,11 +4,12 @@ import { test } from "node:test";
 
 const WEB = new URL("../../web/", import.meta.url);
 const MODULES = readdirSync(WEB, { recursive: true }).filter((name) => name.endsWith(".js"));
+const REGISTERS = "draganything.js"; // the one that does something by being loaded, and needs the host's page for it
 
 test("importing a module does nothing: the host imports every one of them", async () => {
   assert.ok(MODULES.includes("state.js"));
   const before = new Set(Reflect.ownKeys(globalThis));
-  for (const name of MODULES) {
+  for (const name of MODULES.filter((each) => each !== REGISTERS)) {
     const module = await import(new URL(name, WEB).href);
     assert.ok(!("default" in module), `${name} has a default export`);
     assert.ok(Object.keys(module).length > 0 || /@typedef/.test(readFileSync(new URL(name, WEB), "utf8")), name);

@@ -14,7 +14,10 @@ from small_model import FRAMES, SEED, SIZE, core, error, load_pack, pack, small_
 
 NODE_IDS = [
     "DragAnythingLoadTiny",
+    "DragAnythingSample",
     "DragAnythingLoadControlNet",
+    "DragAnythingLoadSAM",
+    "DragAnythingSegment",
     "DragAnythingEntities",
     "DragAnythingTrajectoryEditor",
     "DragAnythingCamera",
@@ -22,6 +25,11 @@ NODE_IDS = [
     "DragAnythingGaussianMap",
     "DragAnythingApply",
     "DragAnythingSVDSampler",
+    "DragAnythingImportTracks",
+    "DragAnythingExportTracks",
+    "DragAnythingPreviewMotion",
+    "DragAnythingTrackPoints",
+    "DragAnythingScore",
 ]
 
 

@@ -172,6 +172,20 @@ def test_routes_are_added_once_and_only_to_a_server(routes, serve):
     serve(scenario)
 
 
+def test_the_sample_picture_can_be_shown_and_clicked_before_any_run(routes, serve):
+    async def scenario(client: TestClient) -> None:
+        reference = await (await client.get("/draganything/sample")).json()
+        shown = Path(folder_paths.get_directory_by_type(reference["type"])) / reference["filename"]
+        sample = pack("nodes.sample").SAMPLE.parent / "picture.png"
+        assert shown.read_bytes() == sample.read_bytes()
+        with Image.open(sample) as picture:
+            size = {"height": picture.height, "width": picture.width}
+        answer = await client.post("/draganything/segment", json={**SEGMENT, "image": reference, "size": size})
+        assert answer.status == 200
+
+    serve(scenario)
+
+
 def test_schema_formats_and_segmenters(routes, serve, slow_sam):
     async def scenario(client: TestClient) -> None:
         response = await client.get("/draganything/schema")

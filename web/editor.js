@@ -1,0 +1,399 @@
+/**
+ * The trajectory editor: its state, what it shows, and the page's part of the work. It knows no ComfyUI: it can be put
+ * into any page with a server to ask and someone to tell of changes.
+ */
+
+import { Server, ServerError } from "./api.js";
+import { runCommand } from "./commands.js";
+import { shapesOf } from "./entity_shapes.js";
+import { interact } from "./interaction.js";
+import { listenToKeys } from "./key_events.js";
+import { layOut } from "./layout.js";
+import { clipPlayer } from "./player.js";
+import { newScene } from "./scene.js";
+import { stageOf } from "./stage.js";
+import { createReducer, initialState } from "./state.js";
+import { speaker } from "./strings.js";
+import { themeOf } from "./theme.js";
+import { toolbox } from "./tools/toolbox.js";
+import { listenToTransfers } from "./transfer.js";
+import { fitted } from "./viewport.js";
+import { documentWarnings } from "./warnings.js";
+
+/** @typedef {import("./api.js").Answer} Answer */
+/** @typedef {import("./api.js").Host} Host */
+/** @typedef {import("./api.js").ImageReference} ImageReference */
+/** @typedef {import("./api.js").Question} Question */
+/** @typedef {import("./board.js").Board} Board */
+/** @typedef {import("./board.js").Options} Options */
+/** @typedef {import("./document.js").DocumentFormat} DocumentFormat */
+/** @typedef {import("./document.js").MotionDocument} MotionDocument */
+/** @typedef {import("./document.js").Size} Size */
+/** @typedef {import("./entity_shapes.js").Shapes} Shapes */
+/** @typedef {import("./scene.js").Scene} Scene */
+/** @typedef {import("./scene.js").Tool} ToolName */
+/** @typedef {import("./state.js").Action} Action */
+/** @typedef {import("./strings.js").Key} Key */
+
+/** @typedef {{image: HTMLImageElement, reference: ImageReference | null}} ShownPicture */
+
+/**
+ * @typedef {object} Surroundings
+ * @property {DocumentFormat} format
+ * @property {Host} host
+ * @property {(text: string) => void} changed told of the document's text when a gesture is over
+ * @property {(event: KeyboardEvent) => void} [keyTaken] told of every key that is the editor's and not the page's
+ * @property {(file: File) => void} [pictureDropped]
+ * @property {Partial<Record<Key, string>>} [translation]
+ */
+
+export const FRAMES = 14; // of a new document: the clip length that SVD was trained with
+const FIRST_FRAME_TOOLS = ["segment", "box", "brush", "erase", "pin", "freehand"]; // what they take is where it was
+const CANVAS_MARGIN = 14; // canvas px around the picture when it is fitted
+
+/** @implements {Board} */
+export class TrajectoryEditor {
+  /** @param {Surroundings} surroundings */
+  constructor({ format, host, changed, keyTaken, pictureDropped, translation }) {
+    this.format = format;
+    this.server = new Server(host);
+    this.changed = changed;
+    this.keyTaken = keyTaken;
+    this.pictureDropped = pictureDropped;
+    this.t = speaker(translation);
+    this.reduce = createReducer(format);
+    this.state = initialState(format.empty({ width: 576, height: 320 }, FRAMES));
+    /** @type {Options} */
+    this.options = { curve: "catmull_rom", scale: "best", click: "new", segmenter: undefined, preview: true };
+    /** @type {ShownPicture | null} */
+    this.picture = null;
+    /** @type {number | null} */
+    this.givenFrames = null;
+    this.told = this.text();
+    /** @type {string | null} */
+    this.unreadable = null;
+    this.isFitted = true;
+    this.isOnline = true;
+    /** @type {{document: MotionDocument, shown: MotionDocument} | null} */
+    this.shownFrom = null;
+    /** @type {MotionDocument} */
+    this.toldOf = this.state.document;
+    /** @type {MotionDocument | null} */
+    this.warnedOf = null;
+
+    this.stage = stageOf(this);
+    this.canvas = this.stage.canvas;
+    /** @type {Shapes} */
+    this.shapes = shapesOf(this.state.document);
+    /** @type {Scene} */
+    this.scene = newScene(this.state.document, { width: 1, height: 1 }, themeOf(document.documentElement));
+    this.tools = toolbox(this);
+    this.interaction = interact(this.canvas, this, {
+      tool: () => this.tools[this.scene.tool],
+      pressed: () => this.pressed(),
+      hasFocus: () => this.element.contains(document.activeElement),
+    });
+    this.player = clipPlayer(this);
+    this.layout = layOut(this);
+    this.element = this.layout.element;
+    Object.assign(this.element, { editor: this }); // for tests and the console
+    this.stage.observe();
+    listenToKeys(this);
+    listenToTransfers(this);
+  }
+
+  // What the outside tells
+
+  /**
+   * Takes a document's text from outside, such as the host's undo or a loaded graph. An unreadable one is kept as it is
+   * until the user changes something.
+   *
+   * @param {string} text
+   */
+  load(text) {
+    if (text === this.told) {
+      return;
+    }
+    this.told = text;
+    this.unreadable = null;
+    this.interaction.cancel();
+    this.tools[this.scene.tool].leave?.();
+    try {
+      const blank = this.format.empty(this.pictureSize() ?? this.state.document.size, FRAMES);
+      const loaded = text.trim() === "" ? blank : this.format.parse(text);
+      const isFirst = this.state.past.length === 0 && isBlank(this.state.document);
+      this.state = isFirst
+        ? { ...initialState(loaded), clip: this.state.clip }
+        : this.reduce(this.state, { type: "import_document", data: loaded });
+    } catch (error) {
+      this.unreadable = text;
+      this.fail(new Error(this.t("badDocument", { reason: messageOf(error) })));
+    }
+    this.toldOf = this.state.document;
+    this.refresh();
+  }
+
+  /** The document as text; nothing at all where nothing is drawn, so that the node's own defaults hold. */
+  text() {
+    const { document } = this.state;
+    return isBlank(document) ? "" : this.format.toText(document);
+  }
+
+  /** What is saved. */
+  value() {
+    return this.unreadable ?? this.told;
+  }
+
+  /**
+   * Shows a picture. An empty drawing takes its size; one that is not keeps its own canvas.
+   *
+   * @param {ShownPicture | null} picture
+   */
+  setPicture(picture) {
+    this.picture = picture;
+    const size = this.pictureSize();
+    const { document } = this.state;
+    if (size !== null && isBlank(document) && !sameSize(size, document.size)) {
+      this.state = { ...initialState(this.format.empty(size, document.frames)), clip: this.state.clip };
+      this.toldOf = this.state.document;
+    }
+    this.layout.message.clear("needPicture");
+    this.refresh();
+    this.show({ picture: picture?.image ?? null });
+    if (this.isFitted) {
+      this.fit();
+    }
+  }
+
+  /**
+   * How many frames the node asks for, whatever the document says; null: the document's own.
+   *
+   * @param {number | null} frames
+   */
+  setFrames(frames) {
+    if (frames !== this.givenFrames) {
+      this.givenFrames = frames;
+      this.refresh();
+    }
+  }
+
+  /**
+   * Whether the host hears from its server.
+   *
+   * @param {boolean} isOnline
+   */
+  setOnline(isOnline) {
+    if (isOnline === this.isOnline) {
+      return;
+    }
+    this.isOnline = isOnline;
+    this.layout.message.show(this.t(isOnline ? "serverBack" : "serverGone"), isOnline ? "hint" : "error", "server");
+  }
+
+  /** @returns {Size | null} */
+  pictureSize() {
+    const image = this.picture?.image;
+    return image ? { width: image.naturalWidth, height: image.naturalHeight } : null;
+  }
+
+  // What tools and panels ask for
+
+  /**
+   * @param {Action} action
+   * @returns {boolean}
+   */
+  dispatch(action) {
+    const before = this.state;
+    this.state = this.reduce(before, action);
+    if (this.state.refusal !== null) {
+      this.layout.message.show(this.state.refusal, "hint", "refusal");
+      return false;
+    }
+    if (this.state.document !== before.document || this.state.selection !== before.selection) {
+      this.refresh();
+    }
+    this.schedule();
+    this.tell();
+    return true;
+  }
+
+  /** @param {Partial<Scene>} changes */
+  show(changes) {
+    if (changes.viewport !== undefined) {
+      this.isFitted = false;
+    }
+    this.scene = { ...this.scene, ...changes };
+    this.schedule();
+  }
+
+  /** @param {Partial<Options>} changes */
+  choose(changes) {
+    this.options = { ...this.options, ...changes };
+    this.schedule();
+  }
+
+  /**
+   * @param {Key} key
+   * @param {Record<string, string | number>} [values]
+   */
+  say(key, values) {
+    this.layout.message.show(this.t(key, values), "hint", key);
+  }
+
+  /** @param {unknown} error */
+  fail(error) {
+    if (error instanceof ServerError && error.reason === "cancelled") {
+      return;
+    }
+    if (error instanceof ServerError && error.reason === "unreachable") {
+      this.setOnline(false);
+      return;
+    }
+    this.layout.message.show(messageOf(error), "error", "error");
+  }
+
+  /**
+   * @param {Pick<Question, "points" | "box" | "hover">} question
+   * @param {AbortSignal} signal
+   * @returns {Promise<Answer[]>}
+   */
+  async segment(question, signal) {
+    const image = this.picture?.reference;
+    if (!image) {
+      throw new ServerError("refused", this.t("needPicture"));
+    }
+    const { size } = this.state.document;
+    const { segmenter } = this.options;
+    const answer = await this.server.segment({ ...question, image, size, segmenter }, signal);
+    this.setOnline(true);
+    return answer.masks;
+  }
+
+  /**
+   * @param {() => void} call
+   * @param {number} delay ms
+   * @returns {() => void}
+   */
+  after(call, delay) {
+    const timer = setTimeout(call, delay);
+    return () => clearTimeout(timer);
+  }
+
+  /** @param {ToolName} tool */
+  chooseTool(tool) {
+    this.interaction.cancel();
+    const before = this.tools[this.scene.tool];
+    if (!before.finish?.()) {
+      before.leave?.();
+    }
+    this.show({ tool, hover: null, drafts: [] });
+    this.interaction.refresh();
+  }
+
+  /** @param {string} command */
+  run(command) {
+    return runCommand(this, command);
+  }
+
+  // The view
+
+  fit() {
+    this.show({ viewport: fitted(this.scene.document.size, this.scene.canvas, CANVAS_MARGIN) });
+    this.isFitted = true;
+  }
+
+  /** The canvas takes the focus, and what is not about lines happens in the first frame. */
+  pressed() {
+    this.focus();
+    if (FIRST_FRAME_TOOLS.includes(this.scene.tool)) {
+      this.player.goTo(0);
+    } else {
+      this.player.pause();
+    }
+  }
+
+  focus() {
+    this.canvas.focus({ preventScroll: true });
+  }
+
+  // Within
+
+  /** Brings what is shown up to date with the state. */
+  refresh() {
+    const shown = this.shownDocument();
+    this.shapes = shapesOf(shown, this.shapes);
+    const { masks, circles } = this.shapes;
+    const isOtherSize = !sameSize(shown.size, this.scene.document.size);
+    const frame = Math.min(this.scene.frame, shown.frames - 1);
+    this.scene = { ...this.scene, document: shown, selection: this.state.selection, masks, circles, frame };
+    if (this.state.gesture === null && this.warnedOf !== shown) {
+      this.warnedOf = shown;
+      this.scene = { ...this.scene, warnings: documentWarnings(shown, circles, this.scene.defaultAnchor) };
+    }
+    if (isOtherSize) {
+      this.fit();
+    }
+    this.schedule();
+  }
+
+  /**
+   * The document with the number of frames that the node asks for.
+   *
+   * @returns {MotionDocument}
+   */
+  shownDocument() {
+    const { document } = this.state;
+    if (this.givenFrames === null || this.givenFrames === document.frames) {
+      return document;
+    }
+    if (this.shownFrom?.document !== document || this.shownFrom.shown.frames !== this.givenFrames) {
+      this.shownFrom = { document, shown: { ...document, frames: this.givenFrames } };
+    }
+    return this.shownFrom.shown;
+  }
+
+  /** Tells the outside of the document once no gesture goes on. */
+  tell() {
+    if (this.state.gesture !== null || this.state.document === this.toldOf) {
+      return;
+    }
+    this.toldOf = this.state.document;
+    const text = this.text();
+    if (text !== this.told) {
+      this.told = text;
+      this.unreadable = null;
+      this.changed(text);
+    }
+  }
+
+  schedule() {
+    this.stage.schedule();
+  }
+
+  dispose() {
+    this.player.pause();
+    this.interaction.dispose();
+    this.stage.dispose();
+  }
+}
+
+/**
+ * Whether nothing is in a document that a new one would not have.
+ *
+ * @param {MotionDocument} document
+ * @returns {boolean}
+ */
+export function isBlank({ entities, paths, camera, image, frames, fps, extra }) {
+  const hasContent = entities.length > 0 || paths.length > 0 || camera !== undefined || image !== undefined;
+  return !hasContent && frames === FRAMES && fps === 7 && Object.keys(extra).length === 0;
+}
+
+/** @type {(one: Size, other: Size) => boolean} */
+function sameSize(one, other) {
+  return one.width === other.width && one.height === other.height;
+}
+
+/** @type {(error: unknown) => string} */
+function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
