@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training train-tiny evaluate-tiny clean
+.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training train-tiny evaluate-tiny comfyui clean
 
 help:
 	@echo "make demo       draw, drag and generate with the small built-in network -> output/demo.mp4"
@@ -21,6 +21,7 @@ help:
 	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
 	@echo "make train-tiny      train a small model for CPUs (hours on two cores; goes on where it stopped)"
 	@echo "make evaluate-tiny   judge the built-in network on 200 held-out clips (minutes)"
+	@echo "make comfyui    link the pack into ComfyUI, start it and open the first workflow"
 	@echo "make format     apply ruff's formatting and fixes"
 	@echo "make clean      remove .venv, caches and output"
 
@@ -49,7 +50,7 @@ web:
 else
 web:
 	@$(MAKE) --no-print-directory $(WEB_READY) || echo "!!! THE EDITOR'S TYPES WERE NOT CHECKED: npm could not install TypeScript !!!"
-	@if [ -f $(WEB_READY) ]; then tests/web/node_modules/.bin/tsc -p tests/web; fi
+	@if [ -f $(WEB_READY) ]; then tests/web/node_modules/.bin/tsc -p tests/web && tests/web/node_modules/.bin/tsc -p tests/web/tsconfig.dom.json; fi
 	cd tests/web && node --test *.test.js
 endif
 
@@ -102,6 +103,9 @@ train-tiny: env
 
 evaluate-tiny: env
 	OMP_NUM_THREADS=1 $(BIN)/torchrun --standalone --nproc-per-node $(PROCESSES) -m draganything_core.evaluate --model tiny --out output/heldout
+
+comfyui:
+	$(PYTHON) nodes/start_comfyui.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) output tests/web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info
