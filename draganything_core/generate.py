@@ -37,6 +37,7 @@ from .command_line import (
 )
 from .conditions import Geometry
 from .document import document_to_json
+from .evaluation.located_paths import located_error
 from .evaluation.track_error import track_error
 from .generation import Generation, Motion, Sampling, generate_video, preview_maps, resolve_motion
 from .images import resized_picture
@@ -107,7 +108,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
 
     weights = add_weights_options(parser, required=False)
-    weights.add_argument("--model", choices=["tiny"], help="the small built-in network instead of SVD")
+    weights.add_argument("--model", choices=["tiny"], help="the small built-in model instead of SVD")
 
     motion = parser.add_argument_group("motion")
     motion.add_argument("--frames", type=positive_int, help="number of frames (default: the document's)")
@@ -161,7 +162,7 @@ def _models(options: argparse.Namespace) -> Models:
     if missing:
         raise ValueError(
             f"{' and '.join(missing)} missing. Give --svd DIR and --controlnet DIR, or --model tiny for the small "
-            "built-in network, or --preview to draw the conditions with no model."
+            "built-in model, or --preview to draw the conditions with no model."
         )
     return load_models(
         options.svd,
@@ -225,6 +226,8 @@ def _save(
         print(f"beside:   {out.with_suffix('.' + name)}")
     _save_conditions(out, motion, generation.maps)
     error = track_error(generation.frames, motion.entities, motion.tracks)
+    if not error.is_measured:
+        error = located_error(generation.frames, motion.image, motion.entities, motion.tracks)
     print(f"obeyed:   {error}; found by {error.tracker}")
     if models.remark:
         print(f"remark:   {models.remark}")
