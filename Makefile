@@ -11,7 +11,7 @@ TORCH ?= torch==2.11.0 torchvision==0.26.0
 .PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training train-tiny evaluate-tiny comfyui clean
 
 help:
-	@echo "make demo       draw, drag and generate with the small built-in network -> output/demo.mp4"
+	@echo "make demo       draw, drag and generate with the small built-in model -> output/demo.mp4"
 	@echo "make test       format, lint, types, import contracts and every test"
 	@echo "make test-fast  the same without the slow tests"
 	@echo "make web        the editor's modules: types and tests"
@@ -20,7 +20,7 @@ help:
 	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
 	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
 	@echo "make train-tiny      train a small model for CPUs (hours on two cores; goes on where it stopped)"
-	@echo "make evaluate-tiny   judge the built-in network on 200 held-out clips (minutes)"
+	@echo "make evaluate-tiny   judge the built-in model on 200 held-out clips (minutes)"
 	@echo "make comfyui    link the pack into ComfyUI, start it and open the first workflow"
 	@echo "make format     apply ruff's formatting and fixes"
 	@echo "make clean      remove .venv, caches and output"
@@ -34,7 +34,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@touch $@
 
 demo: env
-	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 8 --decode-chunk-size 2 --out output/demo.mp4
+	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 12 --max-guidance 1 --out output/demo.mp4
 
 # The editor's modules: tsc checks their types, node runs their tests.
 NODE := $(shell node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)
@@ -55,7 +55,7 @@ web:
 endif
 
 # One process a core and one thread a process: thread pools that share cores wait for each other.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n auto --dist loadgroup
 
 test: lint types contracts web
 	$(PYTEST)

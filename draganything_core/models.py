@@ -14,7 +14,7 @@ from .conditions import Geometry, Painting, build_condition_maps, painted_embedd
 from .features import LatentMasks, StableDiffusionFeatures, SvdFeatures, extract_entity_features
 from .pipeline import DragAnythingPipeline
 from .svd import check_svd_folder, load_svd_parts
-from .tiny.networks import tiny_pipeline_parts
+from .tiny import WEIGHTS
 from .types import ConditionMaps, Entities, EntityFeatures, Size, Tracks
 from .weights import load_controlnet
 
@@ -141,15 +141,12 @@ def _on_device(features: StableDiffusionFeatures | None, device: torch.device) -
         features.to(home)
 
 
-def tiny_models(*, seed: int = 0, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
-    """The small built-in network of the same classes."""
-    pipeline = DragAnythingPipeline(**tiny_pipeline_parts(seed)).to(device)
-    if dtype != torch.float32:
-        pipeline.to(dtype)
-    for network in (pipeline.vae, pipeline.image_encoder, pipeline.unet, pipeline.controlnet):
-        network.requires_grad_(False)
-    remark = (
-        "The built-in network is random, not trained: it shows that every part runs. Its video is coloured noise and "
-        "says nothing about how well things follow their lines."
+def tiny_models(*, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
+    """The small built-in model: the same classes, trained on drawn sprites of 128x128 px."""
+    models = load_models(WEIGHTS, WEIGHTS / "controlnet", dtype=dtype, device=device)
+    models.name = "tiny"
+    models.remark = (
+        "The built-in model has 9 million parameters and has seen nothing but drawn sprites at 128x128 px: it shows "
+        "how things are dragged, not what Stable Video Diffusion's pictures look like."
     )
-    return Models(pipeline, None, "tiny (random)", remark)
+    return models

@@ -21,8 +21,8 @@ from diffusers import AutoencoderTiny, UNetSpatioTemporalConditionModel
 from transformers import CLIPVisionModelWithProjection
 
 from ..draganything_core.svd import load_networks
+from ..draganything_core.tiny import WEIGHTS
 from ..draganything_core.tiny.latents import preview_factors
-from ..draganything_core.tiny.pack import WEIGHTS
 from ..draganything_core.unet_keys import sgm_keys, sgm_unet_config
 from .control import DragAnythingControl, load_control
 

@@ -1,5 +1,5 @@
-"""The small network of the same classes as the large one, and a sample input: everything runs without downloads."""
+"""The small model of the same classes as the large one, trained, and a sample input: all runs without downloads."""
 
-from .networks import TinyParts, tiny_pipeline_parts
+from pathlib import Path
 
-__all__ = ["TinyParts", "tiny_pipeline_parts"]
+WEIGHTS = Path(__file__).parent / "weights"  # unet/, vae/, image_encoder/, scheduler/ as SVD's, and controlnet/

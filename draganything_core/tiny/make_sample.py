@@ -3,7 +3,7 @@
 A beach ball on a meadow and a balloon over hills at dusk: one picture, a mask for each of the two, and a motion
 document in which the ball bounces away and the balloon rises. All of it is this project's own work.
 
-Everything is computed on several samples a pixel and averaged, in coordinates of the canvas: pixel centres at integers.
+Everything is drawn on a scene of 192 x 192 units, on several samples a pixel, and averaged.
 """
 
 from __future__ import annotations
@@ -20,18 +20,20 @@ from PIL import Image
 from ..atomic import replacing
 from ..document import ControlPoint, DocumentEntity, Easing, MaskSource, MotionDocument, MotionPath, save_document
 from ..pictures import save_png
-from .networks import FRAMES, SIZE
+from .architecture import FRAMES, SIZE
 
 SAMPLE_FOLDER = Path(__file__).parent / "sample"
 SAMPLES = 3  # along each axis of a pixel
 
-# Centres (x, y) and radii, px.
-BALL, BALL_RADIUS = (72.0, 138.0), 27.0
-BALLOON, BALLOON_RADIUS = (232.0, 68.0), 26.0
-SUN = (128.0, 92.0)
+SCENE = 192.0  # units along each side
 
-BALL_LINE = ((72, 138), (128, 104), (190, 144), (256, 124))
-BALLOON_LINE = ((232, 68), (214, 50), (182, 44), (146, 36))
+# Centres (x, y) and radii, units.
+BALL, BALL_RADIUS = (46.0, 138.0), 26.0
+BALLOON, BALLOON_RADIUS = (136.0, 56.0), 24.0
+SUN = (104.0, 92.0)
+
+BALL_LINE = ((46, 138), (78, 104), (112, 142), (146, 126))
+BALLOON_LINE = ((136, 56), (118, 38), (86, 34), (52, 42))
 
 Values = NDArray[np.float64]  # (rows, columns) of samples
 Colours = NDArray[np.float64]  # (rows, columns, 3) red, green, blue in 0..1
@@ -70,7 +72,7 @@ def sample_document() -> MotionDocument:
         paths=tuple(
             MotionPath(
                 entity=entity,
-                points=tuple(ControlPoint(x, y) for x, y in line),
+                points=tuple(ControlPoint(*pixel(point)) for point in line),
                 curve="catmull_rom",
                 easing=Easing("ease_in_out"),
             )
@@ -133,7 +135,7 @@ def _with_meadow(picture: Colours, x: Values, y: Values) -> Colours:
     meadow = _gradient(y, {122: "#a9b35c", 145: "#6f9a45", 191: "#2f6332"})
     # Blades look longer and further apart the nearer they are.
     nearness = ((y - 118) / 74).clip(0.05, 1)
-    blades = _noise((x - SIZE.width / 2) / (1.2 + 2.2 * nearness), y / (2 + 9 * nearness), seed=31)
+    blades = _noise((x - SCENE / 2) / (1.2 + 2.2 * nearness), y / (2 + 9 * nearness), seed=31)
     patches = _noise(x / 34, y / 12, seed=32)
     meadow = meadow * (0.72 + 0.34 * blades + 0.26 * patches)[..., None]
     meadow = _mix(
@@ -210,11 +212,17 @@ def _lit(colours: Colours, right: Values, down: Values, near: Values, gloss: flo
 
 
 def _sample_places() -> tuple[Values, Values]:
-    """x and y of every sample, (SAMPLES * H, SAMPLES * W) each."""
-    rows = (np.arange(SIZE.height * SAMPLES) + 0.5) / SAMPLES - 0.5
-    columns = (np.arange(SIZE.width * SAMPLES) + 0.5) / SAMPLES - 0.5
+    """x and y in the scene of every sample, (SAMPLES * H, SAMPLES * W) each."""
+    rows = (np.arange(SIZE.height * SAMPLES) + 0.5) / SAMPLES * (SCENE / SIZE.height)
+    columns = (np.arange(SIZE.width * SAMPLES) + 0.5) / SAMPLES * (SCENE / SIZE.width)
     x, y = np.meshgrid(columns, rows)
     return x, y
+
+
+def pixel(point: tuple[float, float]) -> tuple[float, float]:
+    """(x, y) px of a point of the scene, to a tenth; pixel centres are at integers."""
+    x, y = point
+    return round(x * SIZE.width / SCENE - 0.5, 1), round(y * SIZE.height / SCENE - 0.5, 1)
 
 
 def _pixel_means(samples: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -16,8 +16,7 @@ import torch
 from ..atomic import replacing_folder
 from ..svd import load_networks, load_svd_parts
 from ..weights import load_controlnet
-
-WEIGHTS = Path(__file__).parent / "weights"
+from . import WEIGHTS
 
 
 def main(argv: list[str] | None = None) -> None:

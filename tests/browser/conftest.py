@@ -19,11 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "host"))
 from test_in_comfyui import PACK, host_folder, host_python
 
 PICTURE = PACK / "draganything_core" / "tiny" / "sample" / "picture.png"
+SIDE = 384  # px; three times the sample's, so that gestures have room
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 STARTS_WITHIN = 180  # seconds; an idle machine takes ten
 READY = """() => Boolean(window.app?.extensionManager?.setting && window.LiteGraph
@@ -40,7 +42,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that this test run starts, with the sample picture as its input.
+    """The address of a server that this test run starts, with the sample picture, enlarged, as its input.
 
     DRAGANYTHING_SERVER names one that runs already instead: with this pack, and the picture in its input folder.
     """
@@ -53,7 +55,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "draganything").symlink_to(PACK)
     (base / "input").mkdir()
-    shutil.copy(PICTURE, base / "input" / "picture.png")
+    with Image.open(PICTURE) as picture:
+        picture.resize((SIDE, SIDE)).save(base / "input" / "picture.png")
     port = free_port()
     # fmt: off
     command = [

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]  # one server for all
 
 Place = tuple[float, float]
-BALL, BALLOON, GROUND = (72, 138), (232, 68), (160, 170)  # in the sample picture, 320 x 192
+BALL, BALLOON, GROUND = (92, 275), (271, 111), (300, 350)  # in the sample picture at 384 x 384
 
 ADD_NODES = """() => {
   app.graph.clear();
@@ -116,7 +116,7 @@ def test_from_clicks_to_a_prompt(page, editor):
     editor.click(GROUND)
     document = json.loads(editor.saved())
     assert [len(path["points"]) for path in document["paths"]] == [4, 3, 1]
-    assert document["size"] == {"height": 192, "width": 320}
+    assert document["size"] == {"height": 384, "width": 384}
     assert document["paths"][2]["static"]
 
     page.locator('[data-command="play"]').first.click()

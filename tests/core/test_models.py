@@ -46,9 +46,10 @@ def test_the_folder_of_the_video_model_is_checked_before_anything_is_read(tmp_pa
         load_models(tmp_path / "svd", tmp_path / "controlnet")
 
 
-def test_the_built_in_network_is_frozen_and_says_that_it_is_random():
+def test_the_built_in_model_is_frozen_and_says_what_it_has_seen():
     models = tiny_models()
-    assert "random" in models.remark
+    assert "drawn sprites" in models.remark
+    assert models.native_size == Size(128, 128)
     assert not any(p.requires_grad for p in models.pipeline.unet.parameters())
     assert tiny_models(dtype=torch.bfloat16).pipeline.unet.dtype == torch.bfloat16
 

@@ -1,4 +1,4 @@
-"""The small network: the same classes, the same weights from the same seed, control that acts. And its sample input."""
+"""The small model: shapes that ComfyUI takes, light weights, things that go where they are dragged; its sample."""
 
 from __future__ import annotations
 
@@ -11,108 +11,123 @@ from PIL import Image
 
 from draganything_core.curves import document_tracks
 from draganything_core.document import load_document
-from draganything_core.pipeline import DragAnythingPipeline
-from draganything_core.tiny import tiny_pipeline_parts
-from draganything_core.tiny.make_sample import BALL, BALLOON, SAMPLE_FOLDER, draw_masks, draw_picture, sample_document
-from draganything_core.types import ConditionMaps, Entities, Size
+from draganything_core.evaluation.heldout import load_protocol, row_video
+from draganything_core.evaluation.sprite_scores import pooled, score_clip
+from draganything_core.models import tiny_models
+from draganything_core.tiny import WEIGHTS
+from draganything_core.tiny.architecture import (
+    BLOCK_WIDTHS,
+    HEAD_WIDTH,
+    NORM_EPS,
+    SIGMA_MAX,
+    SIGMA_MIN,
+    seeded,
+    tiny_autoencoder,
+    tiny_controlnet,
+    tiny_image_encoder,
+    tiny_scheduler,
+    tiny_unet,
+)
+from draganything_core.tiny.make_sample import (
+    BALL,
+    BALLOON,
+    SAMPLE_FOLDER,
+    draw_masks,
+    draw_picture,
+    pixel,
+    sample_document,
+)
+from draganything_core.types import Entities, Size
+from draganything_core.unet_keys import sgm_unet_config
+
+# --- shapes -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def parts():
-    return tiny_pipeline_parts()
-
-
-def weights_of(parts) -> dict[str, torch.Tensor]:
-    networks = ("vae", "image_encoder", "unet", "controlnet")
-    return {f"{name}.{key}": value for name in networks for key, value in parts[name].state_dict().items()}
-
-
-def a_disc(frames: int = 2, channels: int = 64) -> ConditionMaps:
-    """One disc at (40, 30), radius 12, on 64x128 pixels, in every frame."""
-    y, x = torch.meshgrid(torch.arange(64), torch.arange(128), indexing="ij")
-    squared = (x - 40) ** 2 + (y - 30) ** 2
-    gaussian = torch.where(squared <= 144, torch.exp(-squared / 46), 0.0).expand(frames, 1, -1, -1)
-    index = torch.where(squared <= 144, 0, -1).to(torch.int16).expand(frames, -1, -1)
-    return ConditionMaps(gaussian, index, torch.linspace(-1, 1, channels)[None], Size(64, 128))
-
-
-# --- network ----------------------------------------------------------------------------------------------------------
-
-
-def test_the_seed_decides_the_weights_and_the_random_state_stays(parts):
+def test_the_seed_decides_the_weights_and_the_random_state_stays():
     torch.manual_seed(11)
     state = torch.get_rng_state()
-    again, other = weights_of(tiny_pipeline_parts(0)), weights_of(tiny_pipeline_parts(1))
+    networks = []
+    for seed in (0, 0, 1):
+        with seeded(seed):
+            networks.append(tiny_unet())
     assert torch.equal(torch.get_rng_state(), state)
-    first = weights_of(parts)
-    assert first.keys() == again.keys()
-    assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["unet.conv_in.weight"], other["unet.conv_in.weight"])
+    first, again, other = (network.conv_in.weight for network in networks)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
-def test_it_is_small_enough_to_ship(parts):
-    numbers = sum(weight.numel() for weight in weights_of(parts).values())
-    assert numbers * 2 < 20e6  # bytes in half precision
+def test_comfyui_takes_its_shapes():
+    unet = tiny_unet()
+    arguments = sgm_unet_config(unet.config)  # raises for shapes that ComfyUI cannot build
+    assert (arguments["model_channels"], arguments["num_head_channels"]) == (BLOCK_WIDTHS[0], HEAD_WIDTH)
+    assert arguments["context_dim"] == tiny_image_encoder().config.projection_dim
+    residual_eps = {module.eps for name, module in unet.named_modules() if name.rsplit(".", 1)[-1] in ("norm1", "norm2")
+                    and isinstance(module, torch.nn.GroupNorm)}  # fmt: skip
+    assert residual_eps == {NORM_EPS}
+    assert tiny_image_encoder().config.num_hidden_layers >= 2
+    assert tiny_autoencoder().config.encoder_block_out_channels == (64, 64, 64, 64)
 
 
-def test_heads_and_groups_divide_the_widths(parts):
-    config = parts["unet"].config
-    assert all(width % 32 == 0 for width in (*config.block_out_channels, *parts["vae"].config.block_out_channels))
-    head_widths = {w / h for w, h in zip(config.block_out_channels, config.num_attention_heads, strict=True)}
-    assert head_widths == {32}
+def test_no_level_is_so_narrow_that_group_norms_wash_out_the_time_embedding():
+    assert min(BLOCK_WIDTHS) >= 64
 
 
-def test_features_fit_the_entity_map_without_pooling(parts):
-    caught = []
-    handle = parts["unet"].up_blocks[-1].register_forward_hook(lambda module, inputs, output: caught.append(output))
-    with torch.no_grad():
-        parts["unet"](torch.zeros(1, 1, 8, 8, 16), torch.tensor(0.25), torch.zeros(1, 1, 32), torch.zeros(1, 3))
-    handle.remove()
-    assert caught[0].shape == (1, parts["controlnet"].config.entity_channels, 8, 16)
-    assert parts["controlnet"].feature_source.model_kind == "svd"
+def test_the_image_encoder_is_what_half_precision_keeps_of_it():
+    for parameter in tiny_image_encoder().parameters():
+        assert torch.equal(parameter, parameter.half().float())
 
 
-def test_the_schedule_is_svds(parts):
-    scheduler = parts["scheduler"]
+def test_an_untrained_controlnet_adds_nothing_and_reads_features_as_they_are():
+    unet = tiny_unet()
+    controlnet = tiny_controlnet(unet)
+    assert controlnet.config.entity_channels == unet.config.block_out_channels[0]
+    assert all(not parameter.any() for block in controlnet.controlnet_down_blocks for parameter in block.parameters())
+    assert tiny_controlnet(unet, max_radius=9.0).config.max_radius == 9.0
+
+
+def test_the_schedule_covers_its_noise_levels():
+    scheduler = tiny_scheduler()
     scheduler.set_timesteps(4)
-    expected = torch.tensor([700, 70.54084, 2.2691164, 0.002, 0])  # Karras et al. 2022, equation 5, rho 7
-    torch.testing.assert_close(scheduler.sigmas, expected, rtol=1e-5, atol=0)
-    torch.testing.assert_close(scheduler.timesteps, 0.25 * expected[:4].log(), rtol=1e-5, atol=0)
-    assert float(scheduler.init_noise_sigma) == pytest.approx((700**2 + 1) ** 0.5)
-    assert scheduler.config.prediction_type == "v_prediction"
+    assert scheduler.sigmas.tolist() == pytest.approx([SIGMA_MAX, 3.8722, 0.45149, SIGMA_MIN, 0], rel=1e-3)
 
 
-def test_an_empty_map_gives_no_condition_features_and_a_disc_does(parts):
-    controlnet = parts["controlnet"]
-    maps = a_disc()
-    empty = ConditionMaps(maps.gaussian * 0, torch.full_like(maps.entity_index, -1), maps.embeddings, maps.size)
-    with torch.no_grad():
-        assert controlnet.encode_conditions(empty).abs().max() == 0
-        features = controlnet.encode_conditions(maps)
-    assert features[0, :, 3, 5].std() > 0.5  # the cell of (40, 30)
-    assert features[0, :, :, 12:].abs().max() == 0  # out of the disc's reach
+# --- weights ----------------------------------------------------------------------------------------------------------
 
 
-def test_it_generates_and_control_acts(parts):
-    pipeline = DragAnythingPipeline(**parts)
-    pipeline.set_progress_bar_config(disable=True)
+def test_the_weights_are_light_and_in_half_precision():
+    files = [file for file in WEIGHTS.rglob("*") if file.is_file()]
+    assert sum(file.stat().st_size for file in files) < 20e6
+    assert {file.parent.name for file in files if file.suffix == ".safetensors"} == {
+        "unet", "vae", "image_encoder", "controlnet"
+    }  # fmt: skip
+    models = tiny_models()
+    assert all(torch.equal(p, p.half().float()) for p in models.pipeline.unet.parameters())
 
-    def generate(strength: float) -> torch.Tensor:
-        return pipeline(
-            torch.full((3, 64, 128), 0.5),
-            a_disc(),
-            num_inference_steps=2,
-            control_strength=strength,
-            generator=torch.Generator().manual_seed(3),
-        ).frames[0]
 
-    controlled, alone = generate(1.0), generate(0.0)
-    assert controlled.shape == (2, 3, 64, 128)
-    assert 0 <= controlled.min() < controlled.max() <= 1
-    assert torch.equal(controlled, generate(1.0))
-    change = (controlled - alone).abs().mean((0, 1))
-    assert change[20:40, 30:50].mean() > 0.02
-    assert change[20:40, 30:50].mean() > 1.5 * change[:, 80:].mean()
+def test_the_weights_are_of_the_architecture():
+    pipeline = tiny_models().pipeline
+    unet = tiny_unet()
+    for own, made in (
+        (pipeline.unet, unet),
+        (pipeline.vae, tiny_autoencoder()),
+        (pipeline.image_encoder, tiny_image_encoder()),
+        (pipeline.controlnet, tiny_controlnet(unet)),
+    ):
+        shapes = {name: tensor.shape for name, tensor in made.state_dict().items()}
+        assert {name: tensor.shape for name, tensor in own.state_dict().items()} == shapes
+    assert (pipeline.scheduler.config.sigma_min, pipeline.scheduler.config.sigma_max) == (SIGMA_MIN, SIGMA_MAX)
+
+
+@pytest.mark.slow
+def test_held_out_sprites_go_where_they_are_dragged():
+    models, protocol = tiny_models(), load_protocol("synthetic_heldout")
+    models.pipeline.set_progress_bar_config(disable=True)
+    scores = []
+    for number in range(6):
+        clip = protocol.clip(number)
+        scores.append(score_clip(row_video("control", models, protocol, clip, number), clip))
+    summary = pooled(scores)
+    assert summary.median_px < 0.5 * summary.standing_px  # the card has the figures over many clips
 
 
 # --- sample input -----------------------------------------------------------------------------------------------------
@@ -136,7 +151,7 @@ def test_the_masks_are_what_the_script_draws():
 def test_the_document_is_what_the_script_writes():
     assert load_document(SAMPLE_FOLDER / "motion.json") == sample_document()
     text = json.loads((SAMPLE_FOLDER / "motion.json").read_text())
-    assert (text["format"], text["version"], text["size"]) == ("draganything-motion", 2, {"height": 192, "width": 320})
+    assert (text["format"], text["version"], text["size"]) == ("draganything-motion", 2, {"height": 128, "width": 128})
 
 
 def test_the_sample_is_whole_and_light():
@@ -144,6 +159,7 @@ def test_the_sample_is_whole_and_light():
     named = {document.image, "motion.json", *(entity.mask.file for entity in document.entities)}
     assert {file.name for file in SAMPLE_FOLDER.iterdir()} == named
     assert sum(file.stat().st_size for file in SAMPLE_FOLDER.iterdir()) < 200_000
+    assert document.size == Size(128, 128)
 
 
 def test_lines_start_at_the_things_and_discs_stay_in_the_picture():
@@ -151,10 +167,10 @@ def test_lines_start_at_the_things_and_discs_stay_in_the_picture():
     masks = torch.stack([torch.from_numpy(sample_pixels(entity.mask.file) > 127) for entity in document.entities])
     entities, tracks = document_tracks(document, Entities.from_masks(masks, [e.name for e in document.entities]))
     centers = torch.tensor([entity.center for entity in entities])
-    torch.testing.assert_close(centers, torch.tensor([BALL, BALLOON]), atol=1.5, rtol=0)
+    torch.testing.assert_close(centers, torch.tensor([pixel(BALL), pixel(BALLOON)]), atol=1.5, rtol=0)
     torch.testing.assert_close(tracks.paths[0], centers, atol=0.01, rtol=0)
     assert tracks.visibility.all()
     reach = tracks.radii[..., None]
-    assert (tracks.paths - reach).min() >= 0
-    assert (tracks.paths + reach <= torch.tensor([319.0, 191.0])).all()
-    assert (tracks.paths[-1] - tracks.paths[0]).norm(dim=-1).min() > 80
+    assert (tracks.paths - reach).min() >= -1
+    assert (tracks.paths + reach <= 128).all()
+    assert (tracks.paths[-1] - tracks.paths[0]).norm(dim=-1).min() > 40

@@ -25,7 +25,7 @@ from draganything_core.curves import document_tracks
 from draganything_core.types import Entities, Size
 from draganything_core.video import read_video
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflows")]  # one server for all
 
 PACK_NAME = "Some.other+name_(2)"  # the folder may have any that the host's own web server can serve
 TINY_SIZE = (128, 128)  # px, height and width of the tiny model's videos
