@@ -39,7 +39,7 @@ def test_the_sample_becomes_a_video_with_everything_beside_it(sample, tmp_path, 
     assert json.loads(metadata["settings"])["model"].startswith("tiny")
     names = {path.name for path in out.parent.iterdir()}
     assert names == {"clip.mp4", "clip.sheet.png", "clip.overlay.mp4", "clip.conditions.png", "clip.settings.json"}
-    assert "random" in capsys.readouterr().out
+    assert "drawn sprites" in capsys.readouterr().out
 
 
 def test_settings_hold_what_was_resolved(sample, tmp_path):
@@ -170,9 +170,9 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(sample, tmp_p
 
 def test_a_picture_that_is_stretched_is_remarked_on(sample, tmp_path, caplog):
     run(sample, "--model", "tiny", "--out", tmp_path / "a.mp4", "--frames", 2, "--steps", 1, "--size", "64x96")
-    assert "stretched by -10 % in width" in caplog.text
+    assert "stretched by 50 % in width" in caplog.text
     caplog.clear()
-    run(sample, "--model", "tiny", "--out", tmp_path / "a.mp4", "--frames", 2, "--steps", 1, "--size", "96x160")
+    run(sample, "--model", "tiny", "--out", tmp_path / "a.mp4", "--frames", 2, "--steps", 1, "--size", "96x96")
     assert "stretched" not in caplog.text
 
 
