@@ -110,7 +110,7 @@ def editor(page: Any) -> Editor:
 def test_from_clicks_to_a_prompt(page, editor):
     editor.segment(BALL)
     editor.segment(BALLOON)
-    editor.drag([BALL, (120, 100), (190, 140), (256, 124)])
+    editor.drag([BALL, (140, 200), (190, 260), (210, 240)])  # well away from the balloon
     editor.drag([BALLOON, (210, 50), (146, 36)])
     editor.tool("pin")
     editor.click(GROUND)
@@ -213,11 +213,11 @@ def test_the_nodes_frames_are_shown(page, editor):
 
 
 def test_an_unreadable_document_is_kept(page, editor):
-    page.evaluate(f"{WIDGET}.value = '{{\"version\": 9}}'")
+    page.evaluate(f"""(widget => {{ widget.value = '{{"version": 9}}'; }})({WIDGET})""")
     page.locator(".da-message.da-error").wait_for()
     assert editor.saved() == '{"version": 9}'
     editor.tool("pin")
-    editor.click(GROUND)
+    editor.click((190, 60))  # the message lies over the lower edge
     assert json.loads(editor.saved())["paths"][0]["static"]
 
 
