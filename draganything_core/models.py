@@ -119,9 +119,6 @@ def load_models(
     noise_levels = {"sigma_min": network.config.sigma_min, "sigma_max": network.config.sigma_max}
     scheduler = type(parts.scheduler).from_config(parts.scheduler.config, **noise_levels)
     pipeline = DragAnythingPipeline(parts.vae, parts.image_encoder, parts.unet, network, scheduler)
-    if torch.device(device).type == "cpu":
-        for part in (pipeline.vae, pipeline.image_encoder, pipeline.unet, network):
-            _into_memory(part)
     if offload:
         pipeline.enable_model_cpu_offload(device=device)
     else:
@@ -142,15 +139,6 @@ def _on_device(features: StableDiffusionFeatures | None, device: torch.device) -
         yield
     finally:
         features.to(home)
-
-
-def _into_memory(network: torch.nn.Module) -> None:
-    """Copies weights that are read straight from their file.
-
-    There they lie at any address, which decides how the CPU adds up, and equal seeds would differ in the last bits.
-    """
-    for tensor in (*network.parameters(), *network.buffers()):
-        tensor.data = tensor.data.clone()
 
 
 def tiny_models(*, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu") -> Models:
