@@ -183,7 +183,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     )
     judges = parser.add_argument_group("judges (local files; nothing is ever downloaded)")
     judges.add_argument("--inception", metavar="FILE", help="Inception weights in torch-fidelity's form, for FID")
-    judges.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD")
+    judges.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD; the program in it is run")
     judges.add_argument(
         "--tracker", choices=["lucas_kanade", "cotracker"], default="lucas_kanade", help="default: lucas_kanade"
     )
