@@ -107,6 +107,16 @@ def editor(page: Any) -> Editor:
     return Editor(page)
 
 
+def test_the_drawing_stays_where_it_is_whatever_the_settings_show(page, editor):
+    editor.segment(BALL)
+    before = editor.place(BALLOON)
+    editor.drag([BALL, (140, 200), (190, 260)])  # selects the line: its settings are the longest
+    page.get_by_text("Select a line to change how it moves.").wait_for(state="hidden")
+    page.evaluate("window.draganythingPlace = null")
+    page.wait_for_function(AT_REST, polling=250)
+    assert editor.place(BALLOON) == before
+
+
 def test_from_clicks_to_a_prompt(page, editor):
     editor.segment(BALL)
     editor.segment(BALLOON)
