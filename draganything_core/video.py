@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 # Best first. PyAV's own wheels hold libx264; builds without GPL parts have one of the others.
 ENCODERS = ("libx264", "libopenh264", "mpeg4")
 CRF = 17  # libx264's constant quality, 0 lossless .. 51 worst; at 17 the loss is hard to see
+# libx264 on AVX-512 reads memory that nobody wrote where it propagates through its macroblock tree, and equal frames
+# become another file with every write. Without the tree files are larger and no less like the frames.
+X264_PARAMETERS = "mbtree=0"
 BITS_PER_PIXEL = 2.0  # for the encoders that want a bit rate instead: generous, these clips are short
 BT709 = 1  # the same number names the colour primaries, the transfer curve and the matrix
 LIMITED_RANGE = 1
@@ -128,7 +131,7 @@ def _encode(pixels: np.ndarray, path: Path, rate: Fraction, tags: dict[str, str]
         stream = container.add_stream(encoder, rate=rate)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         if encoder == "libx264":
-            stream.options = {"crf": str(CRF)}
+            stream.options = {"crf": str(CRF), "x264-params": X264_PARAMETERS}
         else:
             stream.bit_rate = int(max(height * width * float(rate) * BITS_PER_PIXEL, 1_000_000))
         # Without these tags players guess the matrix from the size, and colours shift.

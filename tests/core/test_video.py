@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import sys
 
 import av
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from draganything_core import video
 from draganything_core.video import read_video, write_video
@@ -55,6 +58,22 @@ def test_the_file_is_what_players_expect(tmp_path):
         assert (context.colorspace, context.color_primaries, context.color_trc, context.color_range) == (1, 1, 1, 1)
     data = (tmp_path / "clip.mp4").read_bytes()
     assert data.index(b"moov") < data.index(b"mdat")  # the index comes first: it plays while it loads
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only glibc fills what it allocates")
+def test_equal_frames_are_equal_files_whatever_the_memory_held_before(tmp_path, seed):
+    """Shows only where libx264 would read memory nobody wrote: on processors with AVX-512."""
+    generator = torch.Generator().manual_seed(seed)
+    clip = functional.interpolate(torch.rand(8, 3, 4, 6, generator=generator), size=(64, 96), mode="bilinear")
+    allocator, fill = ctypes.CDLL(None), -6  # M_PERTURB
+    try:
+        for byte in (0, 1, 85, 170):
+            allocator.mallopt(fill, byte)
+            write_video(clip, tmp_path / f"{byte}.mp4", 7)
+    finally:
+        allocator.mallopt(fill, 0)
+    assert len({(tmp_path / f"{byte}.mp4").read_bytes() for byte in (0, 1, 85, 170)}) == 1
 
 
 def test_saturated_colours_keep_their_hue(tmp_path):
