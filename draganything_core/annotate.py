@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from pathlib import Path
 
@@ -28,12 +27,13 @@ import torch
 
 from . import cotracker
 from .annotation import annotate_dataset, process_share
-from .annotation_config import AnnotationConfig, NamedTracker, lucas_kanade
+from .annotation_config import AnnotationConfig
 from .annotation_format import load_annotation
 from .annotation_report import write_report
-from .command_line import available_device, size_argument
+from .command_line import size_argument
 from .data import read_clips
 from .data.clips import MIN_AREA
+from .tracker_options import add_tracker_options, chosen_tracker, refuse_without_cotracker
 from .types import Size
 
 
@@ -58,7 +58,10 @@ def run(options: argparse.Namespace) -> int:
         print(f"process {share.rank + 1} of {share.count}", flush=True)
     if not share.is_main:
         logging.getLogger(cotracker.__name__).setLevel(logging.ERROR)  # one notice of the licence is enough
-    config = AnnotationConfig(options.size, options.frames, options.min_area, chosen_tracker(options))
+    if options.tracker == "lucas_kanade":
+        refuse_without_cotracker("--device", options.device)
+    tracker = chosen_tracker(options, options.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    config = AnnotationConfig(options.size, options.frames, options.min_area, tracker)
     annotate_dataset(source, dataset, options.split, options.fps, out, config, share)
     if not share.is_main:
         return 0
@@ -68,28 +71,6 @@ def run(options: argparse.Namespace) -> int:
     for record in annotation.failed:
         print(f"not annotated: {record.id}: {record.reason}", file=sys.stderr)
     return 1 if annotation.failed else 0
-
-
-def chosen_tracker(options: argparse.Namespace) -> NamedTracker:
-    """The tracker asked for, loaded. Raises what loading it raises, ValueError for options of another one."""
-    of_cotracker = {
-        "--cotracker": options.cotracker,
-        "--cotracker-weights": options.cotracker_weights,
-        "--device": options.device,
-    }
-    if options.tracker == "lucas_kanade":
-        for name, value in of_cotracker.items():
-            if value is not None:
-                raise ValueError(f"{name} {value} is for --tracker cotracker; give that too, or leave this out")
-        return lucas_kanade()
-    if options.cotracker is None or options.cotracker_weights is None:
-        raise ValueError(
-            f"--tracker cotracker needs --cotracker DIR and --cotracker-weights FILE. {cotracker.HOW_TO_GET}"
-        )
-    device = options.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda":  # each process on a machine its own GPU
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(torch.cuda.device_count(), 1)}"
-    return cotracker.cotracker(options.cotracker, options.cotracker_weights, available_device(device))
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -111,15 +92,7 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
         "--worst", type=int, default=12, metavar="N", help="tracks in the report's picture (default: 12)"
     )
     group = parser.add_argument_group("tracker")
-    group.add_argument(
-        "--tracker", choices=["lucas_kanade", "cotracker"], default="lucas_kanade", help="default: lucas_kanade"
-    )
-    group.add_argument(
-        "--cotracker", metavar="DIR", help="clone of github.com/facebookresearch/co-tracker; the code in it is run"
-    )
-    group.add_argument(
-        "--cotracker-weights", metavar="FILE", help="scaled_offline.pth or baseline_offline.pth (102 MB)"
-    )
+    add_tracker_options(group)
     group.add_argument("--device", help="of CoTracker: cpu, cuda, cuda:1, ... (default: cuda if there is one)")
     return parser.parse_args(argv)
 

@@ -21,16 +21,13 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from . import cotracker
 from .annotation import process_share
-from .annotation_config import NamedTracker, lucas_kanade
 from .command_line import add_machine_options, add_weights_options, check_machine_options, chosen_dtype, positive_int
 from .evaluation.bench import Bench
 from .evaluation.cases import AnyProtocol, open_cases, open_protocol
@@ -42,6 +39,7 @@ from .evaluation.results import pictures_of, read_report, write_report
 from .evaluation.rows import ALL_ROWS, MODEL_ROWS, model_rows, real_row, static_row, video_row
 from .evaluation.videos import VideoFolder
 from .models import Models, load_models, tiny_models
+from .tracker_options import add_tracker_options, chosen_tracker, own_device
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -66,7 +64,7 @@ def run(options: argparse.Namespace) -> int:
     if options.clips is not None:
         protocol = replace(protocol, count=min(options.clips, protocol.count or options.clips))
     cases = open_cases(protocol, options.annotation, options.dataset)
-    judge = Judge(chosen_tracker(options), chosen_features(options))
+    judge = Judge(chosen_tracker(options, options.device), chosen_features(options))
     models = chosen_models(options)
     rows = chosen_rows(options, protocol, cases.clips, models)
     bench = Bench(protocol, cases, judge, Path(options.out), process_share(), options.sheets)
@@ -138,20 +136,9 @@ def chosen_rows(
     return rows
 
 
-def chosen_tracker(options: argparse.Namespace) -> NamedTracker:
-    """The tracker asked for, loaded."""
-    if options.tracker == "lucas_kanade":
-        return lucas_kanade()
-    if options.cotracker is None or options.cotracker_weights is None:
-        raise ValueError(
-            f"--tracker cotracker needs --cotracker DIR and --cotracker-weights FILE. {cotracker.HOW_TO_GET}"
-        )
-    return cotracker.cotracker(options.cotracker, options.cotracker_weights, _own_device(options.device))
-
-
 def chosen_features(options: argparse.Namespace) -> list[Features]:
     """The networks of FID and FVD where their files are given; rFID's always."""
-    device = _own_device(options.device)
+    device = own_device(options.device)
     found = [] if options.inception is None else [inception_features(options.inception, device)]
     found += [] if options.i3d is None else [i3d_features(options.i3d, device)]
     return [*found, random_features()]
@@ -184,21 +171,10 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     judges = parser.add_argument_group("judges (local files; nothing is ever downloaded)")
     judges.add_argument("--inception", metavar="FILE", help="Inception weights in torch-fidelity's form, for FID")
     judges.add_argument("--i3d", metavar="FILE", help="i3d_torchscript.pt, for FVD; the program in it is run")
-    judges.add_argument(
-        "--tracker", choices=["lucas_kanade", "cotracker"], default="lucas_kanade", help="default: lucas_kanade"
-    )
-    judges.add_argument("--cotracker", metavar="DIR", help="clone of github.com/facebookresearch/co-tracker")
-    judges.add_argument("--cotracker-weights", metavar="FILE", help="scaled_offline.pth or baseline_offline.pth")
+    add_tracker_options(judges)
     add_weights_options(parser, required=False)
     add_machine_options(parser)
     return parser.parse_args(argv)
-
-
-def _own_device(name: str) -> str:
-    """Of several processes on a machine, each its own GPU."""
-    if name != "cuda":
-        return name
-    return f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % max(torch.cuda.device_count(), 1)}"
 
 
 if __name__ == "__main__":

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from diffusers import DiffusionPipeline
 from diffusers.utils import BaseOutput
@@ -21,6 +19,15 @@ from torch import Tensor
 from .autoencoder import decoded_frames, encoded_distribution
 from .clip_input import ClipPreprocessing, clip_input
 from .controlnet import SvdControlNet
+from .pipeline_inputs import (
+    as_batch,
+    as_list,
+    check_choices,
+    check_draws,
+    check_multiple,
+    check_numbers,
+    frame_count,
+)
 from .residual_injection import injected_residuals
 from .types import LATENT_SCALE, ConditionMaps, Size
 
@@ -128,10 +135,12 @@ class DragAnythingPipeline(DiffusionPipeline):
         Raises ValueError naming the argument for sizes, counts and ranges that do not fit.
         Source: paper sections 3.3-3.4; guidance with control in both halves, as the authors' pipeline.
         """
-        pixels = _as_batch(image)
-        maps = _as_list(conditions)
-        frames = self._check(pixels, maps, num_frames, control_start, control_end, output_type)
-        _check_numbers(
+        pixels = as_batch(image)
+        maps = as_list(conditions)
+        self.check_size(Size.of(pixels))
+        check_choices(control_start, control_end, output_type, num_frames)
+        frames = frame_count(pixels, maps, num_frames, int(self.controlnet.config.frames))
+        check_numbers(
             at_least_one={
                 "num_inference_steps": num_inference_steps,
                 "decode_chunk_size": decode_chunk_size,
@@ -143,7 +152,7 @@ class DragAnythingPipeline(DiffusionPipeline):
                 "control_strength": control_strength,
             },
         )
-        _check_draws(pixels, generator, image_noise)
+        check_draws(pixels, generator, image_noise)
         config = self.controlnet.config
         device, batch = self._execution_device, len(pixels)
         guidance = torch.linspace(min_guidance_scale, max_guidance_scale, frames)
@@ -247,12 +256,7 @@ class DragAnythingPipeline(DiffusionPipeline):
 
     def check_size(self, size: Size) -> None:
         """Raises ValueError unless the UNet can halve height and width as often as it has to (64 px for SVD)."""
-        multiple = LATENT_SCALE * 2 ** (len(self.unet.down_blocks) - 1)
-        if size.height % multiple or size.width % multiple:
-            raise ValueError(
-                f"size: height and width must be multiples of {multiple}, got {size}. The nearest is "
-                f"{_nearest_multiple(size.height, multiple)}x{_nearest_multiple(size.width, multiple)}."
-            )
+        check_multiple(size, LATENT_SCALE * 2 ** (len(self.unet.down_blocks) - 1))
 
     def _predict(
         self,
@@ -333,82 +337,6 @@ class DragAnythingPipeline(DiffusionPipeline):
             if torch.cuda.is_available():
                 torch.cuda.empty_cache()
 
-    def _check(
-        self,
-        pixels: Tensor,
-        maps: list[ConditionMaps] | None,
-        num_frames: int | None,
-        control_start: float,
-        control_end: float,
-        output_type: str,
-    ) -> int:
-        """The number of frames, once all inputs are found to fit together."""
-        size = Size.of(pixels)
-        self.check_size(size)
-        if not 0 <= control_start <= control_end <= 1:
-            raise ValueError(
-                f"control_start and control_end must be 0 <= start <= end <= 1, got {control_start} and {control_end}"
-            )
-        if output_type not in ("pt", "np", "pil", "latent"):
-            raise ValueError(f'output_type must be "pt", "np", "pil" or "latent", got {output_type!r}')
-        if num_frames is not None and num_frames < 1:
-            raise ValueError(f"num_frames must be >= 1, or None for the conditions' own, got {num_frames}")
-        if maps is None:
-            return num_frames or int(self.controlnet.config.frames)
-        if len(maps) != len(pixels):
-            raise ValueError(f"conditions: {len(pixels)} pictures need as many condition maps, got {len(maps)}")
-        for each in maps:
-            if each.size != size:
-                raise ValueError(
-                    f"conditions: the maps are {each.size}, the picture is {size}. Build them at the picture's size."
-                )
-            if each.frames != maps[0].frames or (num_frames is not None and each.frames != num_frames):
-                raise ValueError(
-                    f"conditions: maps of {each.frames} frames where {num_frames or maps[0].frames} were expected. "
-                    "Build all maps for the number of frames that is generated."
-                )
-        return maps[0].frames
-
-
-def _as_batch(image: Tensor | Image.Image | list[Image.Image]) -> Tensor:
-    """(B,3,H,W) float32 in 0..1."""
-    if isinstance(image, Image.Image):
-        image = [image]
-    if isinstance(image, list):
-        if not image or not all(isinstance(picture, Image.Image) for picture in image):
-            raise ValueError("image: a list must hold one or more PIL pictures; stack tensors into (B, 3, H, W)")
-        if len({picture.size for picture in image}) != 1:
-            raise ValueError(f"image: pictures of one batch must have one size, got {[p.size for p in image]}")
-        arrays = [np.asarray(picture.convert("RGB"), dtype=np.float32) / 255 for picture in image]
-        return rearrange(torch.from_numpy(np.stack(arrays)), "b h w c -> b c h w")
-    batch = image[None] if image.ndim == 3 else image
-    if batch.ndim != 4 or batch.shape[1] != 3:
-        raise ValueError(f"image must be (B, 3, H, W) or (3, H, W) in 0..1, got shape {tuple(image.shape)}")
-    if not (batch.min() >= 0 and batch.max() <= 1):  # so written that a value that is no number is refused too
-        raise ValueError(
-            f"image must be in 0..1, got values from {float(batch.min()):.3g} to {float(batch.max()):.3g}. "
-            "Divide 8-bit pictures by 255."
-        )
-    return batch.float()
-
-
-def _check_numbers(at_least_one: dict[str, int], finite: dict[str, float]) -> None:
-    for name, count in at_least_one.items():
-        if count < 1:
-            raise ValueError(f"{name} must be >= 1, got {count}")
-    for name, value in finite.items():
-        if not math.isfinite(value):
-            raise ValueError(f"{name} must be a finite number, got {value}")
-
-
-def _check_draws(
-    pixels: Tensor, generator: torch.Generator | list[torch.Generator] | None, image_noise: Tensor | None
-) -> None:
-    if isinstance(generator, list) and len(generator) != len(pixels):
-        raise ValueError(f"generator: {len(pixels)} pictures need as many generators, or one, got {len(generator)}")
-    if image_noise is not None and image_noise.shape != pixels.shape:
-        raise ValueError(f"image_noise must be {tuple(pixels.shape)} as the pictures, got {tuple(image_noise.shape)}")
-
 
 def _network_input(scaled_latents: Tensor, conditioning: SvdConditioning) -> Tensor:
     """(b,T,8,h,w): noisy latents beside the picture's, for each of the conditioning's one or two halves of guidance."""
@@ -416,11 +344,3 @@ def _network_input(scaled_latents: Tensor, conditioning: SvdConditioning) -> Ten
     noisy = repeat(scaled_latents, "b t c h w -> (n b) t c h w", n=halves)
     pictures = repeat(conditioning.image_latents, "b c h w -> b t c h w", t=noisy.shape[1])
     return torch.cat([noisy, pictures.to(noisy.dtype)], dim=2)
-
-
-def _as_list(conditions: ConditionMaps | list[ConditionMaps] | None) -> list[ConditionMaps] | None:
-    return [conditions] if isinstance(conditions, ConditionMaps) else conditions
-
-
-def _nearest_multiple(value: int, multiple: int) -> int:
-    return max(multiple, round(value / multiple) * multiple)

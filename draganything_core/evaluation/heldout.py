@@ -21,6 +21,7 @@ from torch import Tensor
 from ..atomic import write_text
 from ..autoencoder import decoded_frames, encoded_distribution
 from ..data.synthetic import SyntheticClip, SyntheticConfig, synthetic_clip
+from ..digests import weights_sha256
 from ..models import Models
 from ..types import Size
 from .sprite_scores import ClipScore, PathScore, ScoreSummary, pooled, score_clip
@@ -162,7 +163,7 @@ def summaries(folder: Path, rows: Sequence[Row], protocol: HeldoutProtocol) -> d
 
 def _claim(folder: Path, models: Models, protocol: HeldoutProtocol) -> None:
     """Notes in the folder what its scores are of, or checks that it is this."""
-    head = json.loads(json.dumps({**asdict(protocol), "model": models.name, "weights": weights_sha256(models)}))
+    head = json.loads(json.dumps({**asdict(protocol), "model": models.name, "weights": models_sha256(models)}))
     file = folder / HEAD
     if file.is_file():
         before: dict[str, Any] = json.loads(file.read_text("utf-8"))
@@ -175,13 +176,11 @@ def _claim(folder: Path, models: Models, protocol: HeldoutProtocol) -> None:
     write_text(file, json.dumps(head, indent=2) + "\n")
 
 
-def weights_sha256(models: Models) -> str:
-    pipeline, digest = models.pipeline, hashlib.sha256()
-    for network in (pipeline.unet, pipeline.vae, pipeline.image_encoder, pipeline.controlnet):
-        for name, tensor in sorted(network.state_dict().items()):
-            digest.update(name.encode("utf-8"))
-            digest.update(tensor.detach().float().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def models_sha256(models: Models) -> str:
+    """A name for the weights of all networks that make a video."""
+    pipeline = models.pipeline
+    networks = (pipeline.unet, pipeline.vae, pipeline.image_encoder, pipeline.controlnet)
+    return hashlib.sha256("\n".join(map(weights_sha256, networks)).encode()).hexdigest()
 
 
 def _score(stored: dict[str, Any]) -> ClipScore:

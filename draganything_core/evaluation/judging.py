@@ -35,7 +35,8 @@ from .entity_metrics import (
     spread_points,
 )
 from .frechet import Features
-from .point_metrics import ClipPoints, PathPoints, path_points, point_statistics, tracking_regions
+from .point_metrics import ClipPoints, PathPoints, path_points, point_statistics
+from .regions import tracking_regions
 
 VERSION = 1  # of the measures; to be raised when they give other figures for the same video
 FOLDER, SETTINGS = "judged", "settings.json"

@@ -15,13 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..types import Entities, Size, Tracks
+from ..types import Size
 from .bootstrap import Mean, Median, Ratio, Statistic
 
 PCK_SHORT_SIDE = 256  # px; PCK thresholds are px of a picture whose short side is this
 PCK_THRESHOLDS = (4, 8, 16)
 MOVING = 0.05  # of the diagonal: what is to go farther than this at some time counts as moving
-CAMERA_PATCH = 1 / 8  # of the short side: radius of the patch followed at each point of a whole picture
 
 POINT_FIGURES = {
     "ratio": "error / error of standing still",
@@ -113,22 +112,6 @@ def point_statistics(clips: Sequence[ClipPoints]) -> dict[str, Statistic]:
         "static_px": Mean(standing),
         "lost": Mean([_mean([path.lost / len(path.errors) for path in clip.paths if path.errors]) for clip in clips]),
     }
-
-
-def tracking_regions(entities: Entities, tracks: Tracks, paths: Sequence[int]) -> Tensor:
-    """(N,H,W) bool: the part of the first frame that moves with each of these paths.
-
-    It is the entity's mask. A whole picture moves differently in each place: there it is a patch about the point.
-    """
-    size = tracks.size
-    rows, columns = torch.meshgrid(torch.arange(size.height), torch.arange(size.width), indexing="ij")
-    reach = CAMERA_PATCH * min(size.height, size.width)
-    regions = []
-    for path in paths:
-        mask = entities[int(tracks.path_entity[path])].mask
-        x, y = tracks.paths[0, path].tolist()
-        regions.append((columns - x) ** 2 + (rows - y) ** 2 <= reach**2 if bool(mask.all()) else mask)
-    return torch.stack(regions) if regions else torch.zeros(0, size.height, size.width, dtype=torch.bool)
 
 
 def _moving(clip: ClipPoints) -> tuple[PathPoints, ...]:

@@ -14,7 +14,7 @@ from ..images import resized_picture
 from ..models import Models
 from ..types import Size
 from .cases import AnnotatedProtocol, AnyProtocol, Case
-from .heldout import HeldoutProtocol, row_video, weights_sha256
+from .heldout import HeldoutProtocol, models_sha256, row_video
 from .heldout import Row as ModelRow
 from .judging import RowSource
 from .videos import VideoFolder
@@ -66,7 +66,7 @@ def model_rows(names: Sequence[ModelRow], models: Models, protocol: AnyProtocol)
     """Rows whose videos the model makes when they are asked for."""
     if not names:
         return []
-    settings = {"model": models.name, "weights": weights_sha256(models)}
+    settings = {"model": models.name, "weights": models_sha256(models)}
 
     def source(name: ModelRow) -> RowSource:
         if isinstance(protocol, HeldoutProtocol):

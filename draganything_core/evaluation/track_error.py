@@ -10,10 +10,10 @@ from torch import Tensor
 
 from ..point_tracker import track_points
 from ..types import Entities, Size, Tracks
+from .regions import tracking_regions
 
 TRACKER = "in-mask Lucas-Kanade, forward-backward checked"
 MOST_LOST = 0.5  # share of points lost beyond which nothing is claimed
-CAMERA_PATCH = 1 / 8  # radius of the patch followed at each of a camera's points, of the short side
 
 
 @dataclass(frozen=True)
@@ -116,16 +116,6 @@ def followed_paths(frames: Tensor, entities: Entities, tracks: Tracks) -> Follow
     if not bool(counted.any()):
         found, seen = asked[:1].expand_as(asked), torch.zeros_like(counted)
     else:
-        regions = torch.stack([_region(entities, tracks, path, size) for path in followed.tolist()])
+        regions = tracking_regions(entities, tracks, followed.tolist())
         found, seen = track_points(frames, asked[0], regions)
     return FollowedPaths(asked, found, seen, counted, followed, tracks.path_entity[followed])
-
-
-def _region(entities: Entities, tracks: Tracks, path: int, size: Size) -> Tensor:
-    """(H,W) bool: where to look for a path's texture. A whole picture moves differently in each place, so a patch."""
-    mask = entities[int(tracks.path_entity[path])].mask
-    if not bool(mask.all()):
-        return mask
-    x, y = tracks.paths[0, path].tolist()
-    rows, columns = torch.meshgrid(torch.arange(size.height), torch.arange(size.width), indexing="ij")
-    return (columns - x) ** 2 + (rows - y) ** 2 <= (CAMERA_PATCH * min(size.height, size.width)) ** 2

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..atomic import replacing, write_text
+from ..digests import add_tensors
 
 logger = logging.getLogger(__name__)
 
@@ -134,16 +134,7 @@ class _Opened:
             self.keys.setdefault(int(place), []).append(name)
 
 
-def tensor_bytes(tensor: Tensor) -> memoryview:
-    """A tensor's values as they lie in memory."""
-    flat = tensor.detach().cpu().contiguous().reshape(-1)
-    return flat.view(torch.uint8).numpy().data
-
-
 def _sha256(tensors: dict[str, Tensor]) -> str:
     digest = hashlib.sha256()
-    for key in sorted(tensors):
-        tensor = tensors[key]
-        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor_bytes(tensor))
+    add_tensors(digest, tensors)
     return digest.hexdigest()

@@ -22,7 +22,8 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "host"))
-from test_in_comfyui import PACK, host_folder, host_python
+from found_host import host_or_skip
+from server import PACK
 
 PICTURE = PACK / "draganything_core" / "tiny" / "sample" / "picture.png"
 SIDE = 384  # px; three times the sample's, so that gestures have room
@@ -49,8 +50,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if "DRAGANYTHING_SERVER" in os.environ:
         yield os.environ["DRAGANYTHING_SERVER"]
         return
-    folder = host_folder()
-    python = host_python(folder)
+    host = host_or_skip("THE EDITOR WAS NOT TRIED IN A BROWSER")
     base = tmp_path_factory.mktemp("comfyui")
     (base / "custom_nodes").mkdir()
     (base / "custom_nodes" / "draganything").symlink_to(PACK)
@@ -60,7 +60,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     port = free_port()
     # fmt: off
     command = [
-        python, str(folder / "main.py"), "--cpu", "--port", str(port), "--listen", "127.0.0.1",
+        host.python, str(host.folder / "main.py"), "--cpu", "--port", str(port), "--listen", "127.0.0.1",
         "--base-directory", str(base), "--disable-all-custom-nodes", "--whitelist-custom-nodes", "draganything",
         "--disable-api-nodes", "--disable-auto-launch", "--database-url", "sqlite:///:memory:",
     ]

@@ -1,11 +1,13 @@
 """The weights check, end to end on small random weights in the layouts of the real ones."""
 
+import itertools
 import json
 import re
 import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_networks import small_stable_diffusion, small_unet
@@ -50,7 +52,15 @@ def rewrite(file, change):
 
 
 @pytest.mark.slow
-def test_right_weights_are_rendered_in_eight_ways_into_one_sheet_and_one_report(weights, tmp_path, capsys):
+def test_right_weights_are_rendered_in_eight_ways_into_one_sheet_and_one_report(weights, tmp_path, capsys, monkeypatch):
+    generate_video, videos = check_weights.generate_video, []
+
+    def recorded(*arguments):
+        generated = generate_video(*arguments)
+        videos.append(generated.frames)
+        return generated
+
+    monkeypatch.setattr(check_weights, "generate_video", recorded)
     assert run(weights, tmp_path / "out", "--steps", 1, "--frames", 3, "--size", "64x96") == 0
     printed = capsys.readouterr().out
     assert printed.count("  right  ") == 5
@@ -58,6 +68,8 @@ def test_right_weights_are_rendered_in_eight_ways_into_one_sheet_and_one_report(
     rows = re.findall(r"^\| motion \| (\w+) \| (\w+) \| (\d+) \| ([\d.]+) \|", report, re.MULTILINE)
     ways = {(painting, clip, int(bucket)) for painting, clip, bucket, _ in rows}
     assert ways == {(p, c, b) for p in ("vector", "channel_0") for c in ("svd", "reference") for b in (128, 180)}
+    assert len(videos) == 8
+    assert not any(torch.equal(one, other) for one, other in itertools.combinations(videos, 2))
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"sheet.png", "report.md"}
     # One row of cells for the picture and one for each way.
     assert Image.open(tmp_path / "out" / "sheet.png").height > 9 * 100

@@ -10,6 +10,7 @@ from pathlib import Path
 import check_c
 import pytest
 import torch
+from condition_samples import EXACT, radii, some_entities, some_tracks, square_mask, table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,44 +22,18 @@ from draganything_core.conditions import (
     reference_radius,
 )
 from draganything_core.reference_geometry import gaussian_template, reference_centers, reference_sides
-from draganything_core.representations import box_map, gaussian_map, point_map, trajectory_map
-from draganything_core.types import ConditionMaps, Entities, Entity, EntityFeatures, FeatureSource, Size, Tracks
+from draganything_core.types import Entities, Entity, EntityFeatures, FeatureSource, Size, Tracks
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-EXACT = Geometry("exact")
 REFERENCE = Geometry("reference")
 PUBLISHED = Geometry("reference", max_radius=50, max_radius_size=Size(320, 576))
 BOTH = pytest.mark.parametrize("geometry", [EXACT, REFERENCE], ids=["exact", "reference"])
-
-
-def square_mask(size: Size, left: int, top: int, side: int) -> torch.Tensor:
-    mask = torch.zeros(size.height, size.width, dtype=torch.bool)
-    mask[top : top + side, left : left + side] = True
-    return mask
-
-
-def some_entities(count: int, size: Size) -> Entities:
-    """Squares of growing sides down the picture's diagonal."""
-    masks = [square_mask(size, 2 + 3 * i, 1 + 2 * i, 5 + 2 * i) for i in range(count)]
-    return Entities(tuple(Entity(10 + i, f"square {i}", mask) for i, mask in enumerate(masks)), size)
-
-
-def some_tracks(points: list, radii: list, path_entity: list[int], size: Size, visible: list | None = None) -> Tracks:
-    """Tracks from points (T,P,2), radii (T,P) and, if some are hidden, visibility (T,P)."""
-    paths = torch.tensor(points, dtype=torch.float32).reshape(len(points), len(path_entity), 2)
-    radii = torch.tensor(radii, dtype=torch.float32).reshape(len(points), len(path_entity))
-    visibility = torch.tensor(visible) if visible else torch.ones(radii.shape, dtype=torch.bool)
-    return Tracks(paths, torch.tensor(path_entity, dtype=torch.long), visibility, radii, size)
 
 
 def resting_tracks(entities: Entities, points: list[tuple[float, float]], frames: int = 1) -> Tracks:
     """One path per entity that rests on a point with the entity's own radius."""
     radii = [[entity.radius for entity in entities]] * frames
     return some_tracks([points] * frames, radii, list(range(len(entities))), entities.size)
-
-
-def table(entities: Entities, channels: int = 3) -> torch.Tensor:
-    return torch.arange(1.0, 1 + len(entities) * channels).reshape(len(entities), channels)
 
 
 def slow_maps(tracks: Tracks, size: Size, geometry: Geometry) -> tuple[torch.Tensor, torch.Tensor]:
@@ -84,7 +59,6 @@ def slow_maps(tracks: Tracks, size: Size, geometry: Geometry) -> tuple[torch.Ten
 
 # Eighths are exact in float32, so that no rounding decides on which side of a circle a pixel lies.
 eighths = st.integers(-8 * 9, 8 * 40).map(lambda n: n / 8)
-radii = st.integers(0, 8 * 14).map(lambda n: n / 8)
 
 
 @st.composite
@@ -458,7 +432,7 @@ def test_bad_inputs_are_named():
         build_condition_maps(entities, replace(tracks, radii=torch.tensor([[math.nan]])), table(entities), size, EXACT)
     with pytest.raises(ValueError, match="chunk_frames must be >= 1, got 0"):
         build_condition_maps(entities, tracks, table(entities), size, EXACT, chunk_frames=0)
-    with pytest.raises(ValueError, match='kind must be "exact" or "reference"'):
+    with pytest.raises(ValueError, match="kind must be one of exact, reference"):
         Geometry("square")
     with pytest.raises(ValueError, match="max_radius must be > 0"):
         Geometry("exact", 0)
@@ -493,94 +467,3 @@ def test_channels_that_do_not_divide_are_refused():
         painted_embeddings(features(torch.zeros(2, 4)), 8)
     with pytest.raises(ValueError, match='painting must be "vector" or "channel_0"'):
         painted_embeddings(features(torch.zeros(2, 4)), 2, "mean")
-
-
-# ---- the paper's other representations
-
-
-def a_crossing() -> tuple[Entities, Tracks]:
-    """Two entities, one going right and one hidden in the middle frame."""
-    entities = some_entities(2, Size(40, 56))
-    points = [[[10, 20], [30, 5]], [[20, 20], [30, 15]], [[30, 20], [30, 25]]]
-    visible = [[True, True], [True, False], [True, True]]
-    return entities, some_tracks(points, [[e.radius for e in entities]] * 3, [0, 1], Size(40, 56), visible)
-
-
-def painted_pixels(maps: ConditionMaps, frame: int, entity: int) -> list[list[int]]:
-    """(row, column) of the entity's pixels in a frame."""
-    return (maps.entity_index[frame] == entity).nonzero().tolist()
-
-
-def test_point_map_holds_one_pixel_per_visible_path():
-    entities, tracks = a_crossing()
-    maps = point_map(entities, tracks, table(entities), Size(80, 112))
-    assert painted_pixels(maps, 0, 0) == [[41, 21]]
-    assert painted_pixels(maps, 1, 1) == []
-    assert maps.gaussian.sum() == 5
-    assert torch.equal(maps.gaussian[:, 0] > 0, maps.entity_index >= 0)
-
-
-def test_trajectory_map_shows_the_past_bright_and_the_future_dim():
-    entities, tracks = a_crossing()
-    maps = trajectory_map(entities, tracks, table(entities), Size(40, 56), thickness_px=1)
-    row = maps.gaussian[1, 0, 20]
-    assert (row[10:21] == 1.0).all()
-    assert (row[21:30] == 0.5).all()
-    assert (row[:10] == 0).all()
-    assert (maps.entity_index[1, 20, 10:30] == 0).all()
-    assert maps.entity_index[0, 10, 30] == -1  # no line through the frame in which it is hidden
-    assert maps.entity_index[0, 25, 30] == 1
-
-
-def test_gaussian_map_carries_no_vector():
-    entities, tracks = a_crossing()
-    maps = gaussian_map(entities, tracks, table(entities), Size(40, 56), EXACT)
-    assert (maps.entity_index == -1).all()
-    assert torch.equal(
-        maps.gaussian, build_condition_maps(entities, tracks, table(entities), Size(40, 56), EXACT).gaussian
-    )
-
-
-def test_box_map_moves_and_grows_the_mask_s_box():
-    size = Size(40, 56)
-    mask = torch.zeros(40, 56, dtype=torch.bool)
-    mask[10:15, 20:31] = True
-    entities = Entities((Entity(1, "bar", mask),), size)
-    x, y = entities[0].center
-    radius = entities[0].radius
-    tracks = some_tracks([[[x, y]], [[x + 3, y - 2]], [[x, y]]], [[radius], [radius], [2 * radius]], [0], size)
-    maps = box_map(entities, tracks, table(entities), size)
-    assert torch.equal(maps.entity_index[0] == 0, mask)
-    assert torch.equal(maps.entity_index[1] == 0, mask.roll((-2, 3), (0, 1)))
-    assert (maps.entity_index[2] == 0).sum() == 4 * mask.sum()
-    assert torch.equal(maps.gaussian[:, 0] > 0, maps.entity_index >= 0)
-
-
-def test_box_map_is_scaled_cropped_hidden_and_never_less_than_a_pixel():
-    size = Size(40, 56)
-    entities = Entities.from_masks(square_mask(size, 10, 20, 5)[None])
-    x, y = entities[0].center
-    radius = entities[0].radius
-    points = [[[x, y]], [[x, y]], [[x, y]], [[1, y]], [[-30, y]]]
-    sizes = [[radius], [radius], [0.01 * radius], [radius], [radius]]
-    tracks = some_tracks(points, sizes, [0], size, [[True], [False], [True], [True], [True]])
-    doubled = square_mask(Size(80, 112), 20, 40, 10)
-    maps = box_map(entities, tracks, table(entities), Size(80, 112))
-    assert torch.equal(maps.entity_index[0] == 0, doubled)
-    assert [int((frame == 0).sum()) for frame in maps.entity_index] == [100, 0, 1, 80, 0]
-
-
-def test_line_from_far_off_the_picture_comes_in_from_its_own_side():
-    entities = some_entities(1, Size(40, 56))
-    tracks = some_tracks([[[3e38, 20]], [[30, 20]]], [[3], [3]], [0], Size(40, 56))
-    maps = trajectory_map(entities, tracks, table(entities), Size(40, 56), thickness_px=1)
-    assert painted_pixels(maps, 1, 0) == [[20, column] for column in range(30, 56)]
-
-
-@pytest.mark.parametrize("representation", [point_map, trajectory_map, box_map])
-def test_other_representations_survive_points_off_the_picture(representation):
-    entities = some_entities(1, Size(40, 56))
-    far = some_tracks([[[-3e38, 3e38]], [[1e7, 20]]], [[3], [3]], [0], Size(40, 56))
-    assert (representation(entities, far, table(entities), Size(40, 56)).gaussian[0] == 0).all()
-    none = some_tracks([[]] * 2, [[]] * 2, [], Size(40, 56))
-    assert (representation(entities, none, table(entities), Size(24, 32)).entity_index == -1).all()

@@ -12,58 +12,29 @@ import make_curves
 import numpy as np
 import pytest
 import torch
+from curve_samples import LINE, SIZE, line, tracks_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_document import camera_moves, easings, motion_paths
 
 from draganything_core.camera import camera_motion
-from draganything_core.curves import CHORDS, curve_points, document_tracks, path_track
+from draganything_core.curves import CHORDS, curve_points, path_track
 from draganything_core.document import (
     CameraMove,
     ControlPoint,
     CurveKind,
-    DocumentEntity,
     Easing,
-    MotionDocument,
     MotionPath,
-    RadiusKey,
-    Zoom,
 )
 from draganything_core.easing import eased, frame_times, progress
-from draganything_core.types import Entities, Entity, Size, Tracks
+from draganything_core.types import Size
 
-SIZE = Size(40, 56)
 CURVES: list[CurveKind] = ["polyline", "catmull_rom", "bezier", "freehand"]
-LINE = ((0.0, 10.0), (4.0, 10.0))
 GOLDEN = json.loads(make_curves.TARGET.read_text(encoding="utf-8"))
-
-
-def line(*points: tuple[float, float], **options: Any) -> MotionPath:
-    return MotionPath(options.pop("entity", 1), tuple(ControlPoint(x, y) for x, y in points), **options)
 
 
 def at(path: MotionPath, frames: int) -> list[list[float]]:
     return curve_points(path, frames).tolist()
-
-
-def entity(entity_id: int, x: int, y: int, half: int = 3) -> Entity:
-    """A square of odd side around (x, y): its inscribed centre is that pixel, its radius half + 1."""
-    mask = torch.zeros(SIZE.height, SIZE.width, dtype=torch.bool)
-    mask[y - half : y + half + 1, x - half : x + half + 1] = True
-    return Entity(entity_id, f"square {entity_id}", mask)
-
-
-def tracks_of(
-    *paths: MotionPath,
-    frames: int = 5,
-    camera: CameraMove | None = None,
-    entities: tuple[Entity, ...] | None = None,
-    **options: Any,
-) -> tuple[Entities, Tracks]:
-    entities = (entity(1, 20, 15), entity(2, 40, 25)) if entities is None else entities
-    drawn = tuple(DocumentEntity(item.entity_id, item.name) for item in entities)
-    document = MotionDocument(SIZE, frames, drawn, paths, camera)
-    return document_tracks(document, Entities(entities, SIZE), **options)
 
 
 # Straight lines by hand
@@ -349,216 +320,6 @@ def test_any_path_gives_finite_tracks(path: MotionPath, frames: int, camera: Cam
     assert np.isfinite(track.points).all()
     assert (track.radii > 0).all()
     assert (len(track.points), len(track.visible), len(track.radii)) == (frames,) * 3
-
-
-# Discs
-
-
-def test_anchor_center_moves_the_inscribed_centre_by_the_lines_displacement() -> None:
-    _, tracks = tracks_of(line((0, 0), (4, 8), curve="polyline", anchor="center"))
-    assert tracks.paths[:, 0].tolist() == [[20, 15], [21, 17], [22, 19], [23, 21], [24, 23]]
-
-
-def test_anchor_grabbed_point_puts_the_disc_on_the_line() -> None:
-    _, tracks = tracks_of(line((0, 0), (4, 8), curve="polyline", anchor="grabbed_point"))
-    assert tracks.paths[:, 0].tolist() == [[0, 0], [1, 2], [2, 4], [3, 6], [4, 8]]
-
-
-def test_an_anchor_left_open_is_the_weights_choice() -> None:
-    path = line((0, 0), (4, 8))
-    assert tracks_of(path)[1].paths[0, 0].tolist() == [20, 15]
-    assert tracks_of(path, default_anchor="grabbed_point")[1].paths[0, 0].tolist() == [0, 0]
-    with pytest.raises(ValueError, match="default_anchor"):
-        tracks_of(path, default_anchor="corner")
-
-
-def test_a_pin_rests() -> None:
-    pin = line((3, 4), (30, 30), static=True)
-    _, tracks = tracks_of(dataclasses.replace(pin, anchor="center"), dataclasses.replace(pin, anchor="grabbed_point"))
-    assert tracks.paths[:, 0].tolist() == [[20, 15]] * 5
-    assert tracks.paths[:, 1].tolist() == [[3, 4]] * 5
-
-
-def test_visible_spans_include_both_ends() -> None:
-    path = line(*LINE, visible=((0.0, 0.2), (0.6, 0.6)))
-    assert tracks_of(path, frames=6)[1].visibility[:, 0].tolist() == [True, True, False, True, False, False]
-    assert not tracks_of(line(*LINE, visible=()))[1].visibility.any()
-    assert tracks_of(line(*LINE, visible=((0.0, 0.0),)), frames=1)[1].visibility.all()
-
-
-def test_a_disc_whose_centre_leaves_the_canvas_is_invisible() -> None:
-    def seen(*points: tuple[float, float]) -> list[bool]:
-        path = line(*points, curve="polyline", timing="per_point", anchor="grabbed_point")
-        visible: list[bool] = tracks_of(path, frames=len(points))[1].visibility[:, 0].tolist()
-        return visible
-
-    assert seen((-0.5, 5), (-0.51, 5), (55.5, 5), (55.51, 5)) == [True, False, True, False]
-    assert seen((5, -0.5), (5, -0.51), (5, 39.5), (5, 39.51)) == [True, False, True, False]
-
-
-def test_radius_keys_scale_the_entitys_radius() -> None:
-    keys = (RadiusKey(0.25, 1.0), RadiusKey(0.75, 2.0))
-    _, tracks = tracks_of(line(*LINE, radius_keys=keys))
-    assert tracks.radii[:, 0].tolist() == [4.0, 4.0, 6.0, 8.0, 8.0]
-    wide = dataclasses.replace(entity(1, 20, 15), radius_px=10.0)
-    _, tracks = tracks_of(line(*LINE, radius_keys=keys), entities=(wide,))
-    assert tracks.radii[:, 0].tolist() == [10.0, 10.0, 15.0, 20.0, 20.0]
-
-
-# Documents
-
-
-def test_tracks_have_the_documents_frames_and_size() -> None:
-    _, tracks = tracks_of(line(*LINE), line(*LINE, entity=2), frames=3)
-    assert tracks.paths.shape == (3, 2, 2)
-    assert tracks.paths.dtype == torch.float32
-    assert tracks.size == SIZE
-    assert tracks.path_entity.tolist() == [0, 1]
-
-
-def test_paint_order_is_entity_order_then_path_order() -> None:
-    paths = [line((x, 9), entity=number, anchor="grabbed_point") for x, number in ((1, 2), (2, 1), (3, 2), (4, 1))]
-    _, tracks = tracks_of(*paths)
-    assert tracks.paths[0, :, 0].tolist() == [2, 4, 1, 3]
-    assert tracks.path_entity.tolist() == [0, 0, 1, 1]
-
-
-def test_depth_paints_far_before_near_and_keeps_the_order_of_equals() -> None:
-    depths = [(1, 2, 5.0), (2, 1, None), (3, 2, 0.5), (4, 1, 5.0), (5, 2, None)]
-    paths = [line((x, 9), entity=number, anchor="grabbed_point", depth=depth) for x, number, depth in depths]
-    _, tracks = tracks_of(*paths)
-    assert tracks.paths[0, :, 0].tolist() == [4, 1, 2, 5, 3]
-
-
-def test_entities_keep_their_order_and_those_without_a_path_have_no_track() -> None:
-    entities, tracks = tracks_of(line(*LINE, entity=2))
-    assert [item.entity_id for item in entities] == [1, 2]
-    assert tracks.path_entity.tolist() == [1]
-
-
-def test_hidden_in_the_editor_still_moves() -> None:
-    paths = (line(*LINE),)
-    document = MotionDocument(SIZE, 5, (DocumentEntity(1, "ball", hidden=True),), paths)
-    _, tracks = document_tracks(document, Entities((entity(1, 20, 15),), SIZE))
-    assert tracks.visibility.all()
-
-
-def test_nothing_drawn_is_no_tracks() -> None:
-    entities, tracks = tracks_of(frames=3)
-    assert tracks.paths.shape == (3, 0, 2)
-    assert tracks.radii.shape == (3, 0)
-    assert len(entities) == 2
-    assert tracks_of(frames=3, entities=())[1].visibility.shape == (3, 0)
-
-
-def test_another_frame_count_is_the_same_motion() -> None:
-    path = line((0, 0), (8, 4), curve="polyline", start=0.25, end=0.75)
-    document = MotionDocument(SIZE, 5, (DocumentEntity(1, "ball"),), (path,))
-    entities = Entities((entity(1, 20, 15),), SIZE)
-    _, few = document_tracks(document, entities)
-    _, many = document_tracks(dataclasses.replace(document, frames=9), entities)
-    torch.testing.assert_close(many.paths[::2], few.paths)
-
-
-def test_bad_input_is_refused_with_its_name() -> None:
-    with pytest.raises(ValueError, match=r"entity 3.*Add its mask"):
-        tracks_of(line(*LINE, entity=3))
-    with pytest.raises(ValueError, match="no points"):
-        curve_points(MotionPath(1, ()), 5)
-    with pytest.raises(ValueError, match="frames"):
-        curve_points(line(*LINE), 0)
-    with pytest.raises(ValueError, match="start before"):
-        curve_points(line(*LINE, start=0.5, end=0.5), 5)
-    with pytest.raises(ValueError, match="spline"):
-        curve_points(line(*LINE, curve="spline"), 5)
-    with pytest.raises(ValueError, match="by_hand"):
-        curve_points(line(*LINE, timing="by_hand"), 5)
-    with pytest.raises(ValueError, match="loop"):
-        curve_points(line(*LINE, timing="per_point", fit="loop"), 5)
-    with pytest.raises(ValueError, match="bounce"):
-        curve_points(line(*LINE, easing=Easing("bounce")), 5)
-    with pytest.raises(ValueError, match="backwards"):
-        curve_points(line(*LINE, easing=Easing("cubic_bezier", (0.0, 0.0, 1.5, 1.0))), 5)
-    with pytest.raises(ValueError, match="entities are 40x56, the document's canvas is 20x28"):
-        document_tracks(MotionDocument(Size(20, 28), 5), Entities((entity(1, 20, 15),), SIZE))
-
-
-# Cameras
-
-FOUR = ((20.0, 12.0), (35.0, 12.0), (20.0, 27.0), (35.0, 27.0))
-ZOOM = Zoom(4.0, (27.5, 19.5), FOUR)
-
-
-def test_a_pan_is_one_path_of_the_whole_picture_from_its_centre() -> None:
-    entities, tracks = tracks_of(camera=CameraMove(pan=(8, -4)))
-    assert (entities[0].entity_id, entities[0].name, len(entities)) == (0, "camera", 3)
-    assert bool(entities[0].mask.all())
-    assert tracks.path_entity.tolist() == [0]
-    assert tracks.paths[:, 0].tolist() == [[27.5, 19.5], [29.5, 18.5], [31.5, 17.5], [33.5, 16.5], [35.5, 15.5]]
-    assert tracks.radii[:, 0].tolist() == [20.0] * 5
-
-
-def test_a_zoom_is_four_paths_that_leave_its_centre_in_place() -> None:
-    _, tracks = tracks_of(camera=CameraMove(zoom=ZOOM))
-    assert tracks.path_entity.tolist() == [0] * 4
-    torch.testing.assert_close(tracks.paths.mean(1), torch.tensor([[27.5, 19.5]] * 5))
-    spread = tracks.paths[:, 3, 0] - tracks.paths[:, 0, 0]
-    torch.testing.assert_close(spread, 15 * torch.tensor([1, 2**0.5, 2, 2 * 2**0.5, 4]))  # equal ratios, not steps
-    assert tracks.visibility[-1].tolist() == [False] * 4, "at fourfold size the points have left the canvas"
-
-
-def test_pan_and_zoom_add_up() -> None:
-    _, zoomed = tracks_of(camera=CameraMove(zoom=ZOOM))
-    _, both = tracks_of(camera=CameraMove(zoom=ZOOM, pan=(8, -4)))
-    torch.testing.assert_close(both.paths[-1] - zoomed.paths[-1], torch.tensor([[8.0, -4]] * 4))
-    torch.testing.assert_close(both.paths[2] - zoomed.paths[2], torch.tensor([[4.0, -2]] * 4))
-
-
-def test_camera_obeys_easing_start_and_end() -> None:
-    move = CameraMove(pan=(8, 0), start=0.5, easing=Easing("ease_in_out"))
-    assert tracks_of(camera=move)[1].paths[:, 0, 0].tolist() == [27.5, 27.5, 27.5, 31.5, 35.5]
-
-
-def test_the_camera_carries_entities_their_own_lines_on_top() -> None:
-    own = line((0, 0), (4, 0), curve="polyline", anchor="center")
-    pin = line((27.5, 19.5), static=True, anchor="grabbed_point", entity=2)
-    camera = CameraMove(pan=(8, 0), zoom=ZOOM)
-    entities, tracks = tracks_of(own, pin, camera=camera, frames=3)
-    assert tracks.path_entity.tolist() == [0, 0, 0, 0, 1, 2]
-    assert [item.entity_id for item in entities] == [0, 1, 2]
-    half_way = [27.5 + (22 - 27.5) * 2 + 4, 19.5 + (15 - 19.5) * 2]
-    at_the_end = [27.5 + (24 - 27.5) * 4 + 8, 19.5 + (15 - 19.5) * 4]
-    expected = [[20.0, 15.0], half_way, at_the_end]
-    torch.testing.assert_close(tracks.paths[:, 4], torch.tensor(expected))
-    torch.testing.assert_close(tracks.paths[:, 5], torch.tensor([[27.5, 19.5], [31.5, 19.5], [35.5, 19.5]]))
-    torch.testing.assert_close(tracks.radii[:, 4], torch.tensor([4.0, 8.0, 16.0]))
-    assert tracks.radii[:, 0].tolist() == [20.0] * 3, "the whole picture's own discs keep their size"
-
-
-def test_entities_carried_off_the_canvas_are_invisible() -> None:
-    pin = line((20, 15), static=True)
-    _, tracks = tracks_of(pin, camera=CameraMove(pan=(-40, 0)))
-    assert tracks.visibility[:, 1].tolist() == [True, True, True, False, False]
-
-
-def test_a_camera_that_carries_nothing_leaves_the_entities_alone() -> None:
-    own = line((0, 0), (4, 0))
-    _, alone = tracks_of(own)
-    _, beside = tracks_of(own, camera=CameraMove(pan=(8, 0), zoom=ZOOM, carries_entities=False))
-    assert torch.equal(beside.paths[:, 4:], alone.paths)
-    assert torch.equal(beside.radii[:, 4:], alone.radii)
-
-
-def test_the_camera_is_painted_first_whatever_the_depths() -> None:
-    _, tracks = tracks_of(line(*LINE, depth=9.0), camera=CameraMove(pan=(8, 0)))
-    assert tracks.path_entity.tolist() == [0, 1]
-
-
-def test_the_cameras_id_is_its_own() -> None:
-    with pytest.raises(ValueError, match="id 0 is the camera's"):
-        tracks_of(camera=CameraMove(pan=(8, 0)), entities=(entity(0, 20, 15),))
-    with pytest.raises(ValueError, match="zoom factor"):
-        camera_motion(CameraMove(zoom=Zoom(0.0, (1, 2), FOUR)), 5)
 
 
 # The golden that the editor shares

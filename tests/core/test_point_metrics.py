@@ -11,8 +11,8 @@ from draganything_core.evaluation.point_metrics import (
     PathPoints,
     path_points,
     point_statistics,
-    tracking_regions,
 )
+from draganything_core.evaluation.regions import tracking_regions
 from draganything_core.types import Entities, Entity, Size, Tracks
 
 FRAMES, SIZE = 5, Size(40, 56)

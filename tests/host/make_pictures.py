@@ -21,7 +21,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from graph_files import upstream
 from make_files import ROOT
 from server import Host, Server
-from workflow_graphs import HOST_PICTURE, WITH_DOWNLOADS, WITHOUT_DOWNLOADS
+from workflow_graphs import WITH_DOWNLOADS, WITHOUT_DOWNLOADS
+from workflow_parts import HOST_PICTURE
 
 from draganything_core.atomic import replacing
 from draganything_core.images import read_picture

@@ -49,8 +49,11 @@ class Host:
     python: str
 
     @classmethod
-    def find(cls) -> Host:
-        """The one in COMFYUI_PATH, or comfy-cli's default. Raises HostMissingError where there is none."""
+    def find(cls, *also_needed: str) -> Host:
+        """The one in COMFYUI_PATH, or comfy-cli's default; its Python the one in COMFYUI_PYTHON, of a .venv or venv in
+        that folder, or this one. also_needed: modules that this Python must have besides the pack's and the host's.
+        Raises HostMissingError where there is none.
+        """
         named = os.environ.get("COMFYUI_PATH")
         folder = Path(named) if named else Path.home() / "comfy" / "ComfyUI"
         if not (folder / "main.py").is_file():
@@ -58,7 +61,9 @@ class Host:
         own = [folder / name / "bin" / "python" for name in (".venv", "venv")]
         found = [str(python) for python in own if python.is_file()]
         python = os.environ.get("COMFYUI_PYTHON") or (found or [sys.executable])[0]
-        tried = subprocess.run([python, "-c", NEEDED], capture_output=True, text=True, check=False)
+        tried = subprocess.run(
+            [python, "-c", ", ".join([NEEDED, *also_needed])], capture_output=True, text=True, check=False
+        )
         if tried.returncode:
             reason = tried.stderr.strip().splitlines()[-1]
             raise HostMissingError(
