@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import torch
@@ -31,6 +31,7 @@ __all__ = [
 ]
 
 Painting = Literal["vector", "channel_0"]
+GeometryKind = Literal["exact", "reference", "point", "trajectory", "box"]
 
 NATIVE_SIZE = Size(320, 576)  # of SVD's small model and of the published weights
 TORCH_GRAIN = 2**15  # elements from which on torch spreads an operation on the CPU over threads
@@ -42,20 +43,21 @@ class Geometry:
     """How discs and Gaussians are drawn: part of a model's config, for a model must see the maps it was trained on.
 
     kind: "exact" draws at float positions and crops at borders; "reference" draws the original's integers, squares and
-    squashed borders (reference_geometry.py). max_radius: largest disc in px of ``max_radius_size``, None for no limit;
-    at other sizes it grows with the mean of the two scales, as radii do.
+    squashed borders (reference_geometry.py); "point", "trajectory" and "box" are what the paper's figure 2 sets against
+    them, drawn by ``representations.represented_maps``. max_radius: largest disc in px of ``max_radius_size``, None for
+    no limit; at other sizes it grows with the mean of the two scales, as radii do.
 
     Both honour the tracks' visibility. The original had none and drew whatever part of a disc was left of a centre off
     the picture; tracks that are visible there draw it here too.
     """
 
-    kind: Literal["exact", "reference"] = "exact"
+    kind: GeometryKind = "exact"
     max_radius: float | None = None
     max_radius_size: Size = NATIVE_SIZE
 
     def __post_init__(self) -> None:
-        if self.kind not in ("exact", "reference"):
-            raise ValueError(f'geometry: kind must be "exact" or "reference", got {self.kind!r}')
+        if self.kind not in get_args(GeometryKind):
+            raise ValueError(f"geometry: kind must be one of {', '.join(get_args(GeometryKind))}, got {self.kind!r}")
         if self.max_radius is not None and not self.max_radius > 0:
             raise ValueError(f"geometry: max_radius must be > 0 px or None for no limit, got {self.max_radius!r}")
 
@@ -89,6 +91,10 @@ def build_condition_maps(
     check_condition_inputs(entities, tracks, embeddings)
     if geometry.kind == "exact":
         return exact_condition_maps(tracks, embeddings, size, geometry, device=device, chunk_frames=chunk_frames)
+    if geometry.kind != "reference":
+        raise ValueError(
+            f'geometry: "{geometry.kind}" is no kind of disc. Draw it with representations.represented_maps.'
+        )
     gaussian, entity_index = _reference_maps(entities, tracks, size, geometry, device)
     return ConditionMaps(gaussian, entity_index, embeddings.to(device, torch.float32), size)
 
@@ -107,7 +113,7 @@ def exact_condition_maps(
     Raises ValueError for a geometry of another kind.
     """
     if geometry.kind != "exact":
-        raise ValueError(f'geometry: these maps are of the kind "exact", not "{geometry.kind}", which needs masks')
+        raise ValueError(f'geometry: these maps are of the kind "exact", not "{geometry.kind}"')
     if chunk_frames < 1:
         raise ValueError(f"chunk_frames must be >= 1, got {chunk_frames}")
     gaussian, entity_index = _exact_maps(tracks, size, geometry, device, chunk_frames)

@@ -9,7 +9,7 @@ embedded, time ids, multiplicities), so that weights and their meaning travel in
 from __future__ import annotations
 
 import inspect
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, cast
 
 import torch
@@ -46,7 +46,8 @@ CHOICES = (
     "frames",
 )
 ALLOWED_VALUES = {
-    "geometry": ("exact", "reference"),
+    "conditions": ("both", "entity", "gaussian", "none"),
+    "geometry": ("exact", "reference", "point", "trajectory", "box"),
     "painting": ("vector", "channel_0"),
     "anchor": ("center", "grabbed_point"),
     "clip_preprocessing": ("svd", "reference"),
@@ -66,7 +67,10 @@ class SvdControlNet(ModelMixin, ConfigMixin):
 
     Choices (see CHOICES), the defaults being those of weights trained with this library:
     - entity_source: fields of FeatureSource; entity_channels: width of the entity map.
-    - geometry "exact" or "reference"; max_radius: px at max_radius_size (height, width), None = no clamp.
+    - conditions: which maps the network sees, "both", or "entity", "gaussian" or "none" of them (table 2); the others
+      are blank to it, in training and after it.
+    - geometry "exact" or "reference", or "point", "trajectory", "box" in their place (figure 2).
+    - max_radius: px at max_radius_size (height, width), None = no clamp.
     - gaussian_scale: what the 0..1 Gaussian maps are multiplied by (the authors' weights: 255).
     - residual_multiplicity: a factor per down residual, None = ones; mid_multiplicity: the middle block's.
     - painting "vector" (the whole embedding) or "channel_0" (its first channel everywhere, as the authors' demo).
@@ -108,6 +112,7 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         entity_embedding_out_channels: tuple[int, ...] = (160, 160, 256, 256),
         entity_source: dict[str, Any] = VIDEO_UNET_FEATURES,
         entity_channels: int = 160,
+        conditions: str = "both",
         geometry: str = "exact",
         max_radius: float | None = None,
         max_radius_size: tuple[int, int] = (320, 576),
@@ -230,6 +235,7 @@ class SvdControlNet(ModelMixin, ConfigMixin):
             raise ValueError(f"condition maps: height and width must be multiples of {LATENT_SCALE}, got {maps.size}")
         if chunk_frames is not None and chunk_frames < 1:
             raise ValueError(f"chunk_frames must be >= 1, or None for a fitting number, got {chunk_frames}")
+        maps = _seen_maps(maps, self.config.conditions)
         scale = self.config.gaussian_scale
         return cast(Tensor, self.controlnet_cond_embedding(maps, scale, chunk_frames, device=device, dtype=dtype))
 
@@ -332,6 +338,15 @@ def _per_level(name: str, value: int | tuple[int, ...], levels: int) -> tuple[in
     if len(values) != levels:
         raise ValueError(f"{name} has {len(values)} values, there are {levels} down blocks: {values}")
     return values
+
+
+def _seen_maps(maps: ConditionMaps, conditions: str) -> ConditionMaps:
+    """The maps as a network sees them that was made for some of them: the others are blank."""
+    if conditions in ("entity", "none"):
+        maps = replace(maps, gaussian=torch.zeros_like(maps.gaussian))
+    if conditions in ("gaussian", "none"):
+        maps = replace(maps, entity_index=torch.full_like(maps.entity_index, -1))
+    return maps
 
 
 def _check_choices(config: dict[str, Any]) -> None:

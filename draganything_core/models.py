@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .conditions import Geometry, Painting, build_condition_maps, painted_embeddings
+from .conditions import Geometry, Painting, painted_embeddings
 from .features import LatentMasks, StableDiffusionFeatures, SvdFeatures, extract_entity_features
 from .pipeline import DragAnythingPipeline
+from .representations import represented_maps
 from .svd import check_svd_folder, load_svd_parts
 from .tiny import WEIGHTS
 from .types import ConditionMaps, Entities, EntityFeatures, Size, Tracks
@@ -81,7 +82,7 @@ class Models:
         """Maps at ``size`` for the weights: their geometry, channels and painting ("vector" or "channel_0")."""
         config = self.pipeline.controlnet.config
         embeddings = painted_embeddings(features, config.entity_channels, painting or config.painting)
-        return build_condition_maps(
+        return represented_maps(
             entities, tracks, embeddings, size, self.geometry, device=self.pipeline._execution_device
         )
 

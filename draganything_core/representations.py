@@ -15,16 +15,63 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .conditions import Geometry, build_condition_maps, check_condition_inputs
+from .conditions import Geometry, build_condition_maps, check_condition_inputs, exact_condition_maps
 from .types import ConditionMaps, Entities, Entity, Size, Tracks
 
 FUTURE = 0.5  # brightness of the part of a line that is still ahead; what has been travelled is 1
+LINE_PX = 3
 FAR = 2**20  # px; the lines' points beyond it are drawn as this far, within what OpenCV can hold
+
+
+def represented_maps(
+    entities: Entities,
+    tracks: Tracks,
+    embeddings: Tensor,
+    size: Size,
+    geometry: Geometry,
+    *,
+    device: torch.device | str = "cpu",
+) -> ConditionMaps:
+    """Condition maps as weights of that geometry want them: discs, or what figure 2 sets against them."""
+    if geometry.kind in ("exact", "reference"):
+        return build_condition_maps(entities, tracks, embeddings, size, geometry, device=device)
+    check_condition_inputs(entities, tracks, embeddings)
+    boxes = boxes_in_radii(entities) if geometry.kind == "box" else None
+    return represented_tracks(tracks, embeddings, size, geometry, boxes, device=device)
+
+
+def represented_tracks(
+    tracks: Tracks,
+    embeddings: Tensor,
+    size: Size,
+    geometry: Geometry,
+    boxes: Tensor | None = None,
+    *,
+    device: torch.device | str = "cpu",
+) -> ConditionMaps:
+    """``represented_maps`` without masks, as training has it. boxes: of "box", see ``boxes_in_radii``.
+
+    Raises ValueError for the kind "reference", which needs masks, and for boxes that are not given.
+    """
+    if geometry.kind == "point":
+        return _points_of(tracks, embeddings, size).to(device)
+    if geometry.kind == "trajectory":
+        return _lines_of(tracks, embeddings, size).to(device)
+    if geometry.kind == "box":
+        if boxes is None:
+            raise ValueError("representations: boxes are drawn from the entities' bounding boxes, which are not given")
+        return _boxes_of(tracks, embeddings, size, boxes).to(device)
+    return exact_condition_maps(tracks, embeddings, size, geometry, device=device)
 
 
 def point_map(entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size) -> ConditionMaps:
     """One pixel per path and frame: 1 and the entity's vector at the pixel nearest to the point (figure 2a)."""
-    maps, tracks = _blank_maps(entities, tracks, embeddings, size)
+    check_condition_inputs(entities, tracks, embeddings)
+    return _points_of(tracks, embeddings, size)
+
+
+def _points_of(tracks: Tracks, embeddings: Tensor, size: Size) -> ConditionMaps:
+    maps, tracks = _blank_maps(tracks, embeddings, size)
     pixels = tracks.paths.add(0.5).floor().clamp(-FAR, FAR).long()
     for path, entity in enumerate(tracks.path_entity.tolist()):
         x, y = pixels[:, path].unbind(-1)
@@ -36,7 +83,7 @@ def point_map(entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size
 
 
 def trajectory_map(
-    entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size, thickness_px: int = 3
+    entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size, thickness_px: int = LINE_PX
 ) -> ConditionMaps:
     """The whole line of every path in every frame: 1 where it has passed, 0.5 where it will (figure 2b).
 
@@ -44,7 +91,12 @@ def trajectory_map(
     """
     if thickness_px < 1:
         raise ValueError(f"thickness_px must be >= 1, got {thickness_px}")
-    maps, tracks = _blank_maps(entities, tracks, embeddings, size)
+    check_condition_inputs(entities, tracks, embeddings)
+    return _lines_of(tracks, embeddings, size, thickness_px)
+
+
+def _lines_of(tracks: Tracks, embeddings: Tensor, size: Size, thickness_px: int = LINE_PX) -> ConditionMaps:
+    maps, tracks = _blank_maps(tracks, embeddings, size)
     points = tracks.paths.add(0.5).floor().clamp(-FAR, FAR).int().numpy()
     for path, entity in enumerate(tracks.path_entity.tolist()):
         for frame in range(tracks.frames):
@@ -71,12 +123,23 @@ def box_map(entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size) 
     The box keeps its place about the inscribed circle and grows as the disc's radius does. A pixel belongs to it if
     its centre does; a box between pixel centres takes the nearest ones.
     """
-    maps, tracks_on_target = _blank_maps(entities, tracks, embeddings, size)
-    scale = torch.tensor(entities.size.scale_to(size), dtype=torch.float64)
+    check_condition_inputs(entities, tracks, embeddings)
+    return _boxes_of(tracks, embeddings, size, boxes_in_radii(entities))
+
+
+def boxes_in_radii(entities: Entities) -> Tensor:
+    """(E,2,2) float64 x, y of each bounding box's first and last pixel edge, from the inscribed circle's centre and in
+    units of its radius: with a disc's place and radius, they say where the box is."""
+    boxes = [_box_about_center(entity) / entity.radius for entity in entities]
+    return torch.stack(boxes) if boxes else torch.zeros(0, 2, 2, dtype=torch.float64)
+
+
+def _boxes_of(tracks: Tracks, embeddings: Tensor, size: Size, boxes: Tensor) -> ConditionMaps:
+    maps, tracks_on_target = _blank_maps(tracks, embeddings, size)
+    scale = torch.tensor(tracks.size.scale_to(size), dtype=torch.float64)
     for path, index in enumerate(tracks.path_entity.tolist()):
-        entity = entities[index]
-        growth = tracks.radii[:, path].cpu().double() / entity.radius
-        corners = growth[:, None, None] * (_box_about_center(entity) * scale)
+        radius = tracks.radii[:, path].cpu().double()
+        corners = radius[:, None, None] * (boxes[index].double() * scale)
         corners = (tracks_on_target.paths[:, path, None] + corners + 0.5).clamp(-FAR, FAR)  # as pixel edges
         first, end = corners.round().long().unbind(1)
         end = torch.maximum(end, first + 1)
@@ -106,9 +169,8 @@ def _line(points: np.ndarray, visible: list[bool], size: Size, thickness_px: int
     return torch.from_numpy(canvas.astype(bool))
 
 
-def _blank_maps(entities: Entities, tracks: Tracks, embeddings: Tensor, size: Size) -> tuple[ConditionMaps, Tracks]:
+def _blank_maps(tracks: Tracks, embeddings: Tensor, size: Size) -> tuple[ConditionMaps, Tracks]:
     """Empty maps of every frame, and the tracks at their size in float64, on the CPU."""
-    check_condition_inputs(entities, tracks, embeddings)
     gaussian = torch.zeros(tracks.frames, 1, size.height, size.width)
     entity_index = torch.full((tracks.frames, size.height, size.width), -1, dtype=torch.int16)
     tracks = tracks.to("cpu")

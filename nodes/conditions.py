@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from comfy_api.v0_0_2 import io
 
-from ..draganything_core.conditions import build_condition_maps, painted_embeddings
+from ..draganything_core.conditions import painted_embeddings
 from ..draganything_core.pictures import condition_picture
+from ..draganything_core.representations import represented_maps
 from .loaders import CATEGORY
 from .sizes import size_inputs, video_size
 from .types import (
@@ -144,5 +145,5 @@ def motion_conditions(motion: DrawnMotion, encoded: EncodedEntities) -> MotionCo
             "camera). Link the same motion to the Entity Encoder."
         )
     embeddings = painted_embeddings(encoded.features, choices["entity_channels"], choices["painting"])
-    maps = build_condition_maps(entities, tracks, embeddings, encoded.size, geometry_of(choices))
+    maps = represented_maps(entities, tracks, embeddings, encoded.size, geometry_of(choices))
     return MotionConditions(maps, choices)

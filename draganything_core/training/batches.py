@@ -13,7 +13,8 @@ from einops import rearrange
 from torch import Tensor
 
 from ..autoencoder import encoded_distribution
-from ..conditions import Geometry, Painting, exact_condition_maps, painted_embeddings
+from ..conditions import Geometry, Painting, painted_embeddings
+from ..representations import represented_tracks
 from ..types import LATENT_SCALE, ConditionMaps, EntityFeatures, FeatureSource, Size, Tracks
 from .cache import CachedClip
 from .config import Control, Noise
@@ -37,11 +38,13 @@ class Controlled:
     """What one sample is asked to do: the paths of the chosen entities, their vectors (E,C), and where they are seen.
 
     seen (T,h,w) bool: latent cells of which the chosen entities cover more than half (paper equation 3's M).
+    boxes (E,2,2): their bounding boxes in radii, None where the cache has none.
     """
 
     tracks: Tracks
     embeddings: Tensor
     seen: Tensor
+    boxes: Tensor | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,7 +136,7 @@ class BatchMaker:
         """Condition maps of one sample, drawn on the device."""
         features = EntityFeatures(controlled.embeddings, FeatureSource())
         embeddings = painted_embeddings(features, self.entity_channels, self.painting)
-        return exact_condition_maps(controlled.tracks, embeddings, size, self.geometry, device=device)
+        return represented_tracks(controlled.tracks, embeddings, size, self.geometry, controlled.boxes, device=device)
 
     def all_controlled(self, clip: CachedClip) -> Controlled:
         """Everything that a clip has to be asked for: what a validation video is made with."""
@@ -192,7 +195,8 @@ class BatchMaker:
         )
         if clip.embeddings is None:
             raise ValueError(f"clip {clip.clip_id}: its cache has no entity embeddings, which a ControlNet needs")
-        return Controlled(tracks, clip.embeddings[entities], _seen(clip.coverage[entities]))
+        boxes = None if clip.boxes is None else clip.boxes[entities]
+        return Controlled(tracks, clip.embeddings[entities], _seen(clip.coverage[entities]), boxes)
 
 
 def _seen(coverage: Tensor) -> Tensor:

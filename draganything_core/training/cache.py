@@ -38,6 +38,7 @@ class CachedClip:
     paths (T,P,2), path_entity (P,), visibility (T,P), radii (T,P): a Tracks at the picture's size; frame_radii (T,P).
     coverage (E,T,h,w) uint8: 255 times the part of each cell in which the entity is seen. embeddings (E,C) float32:
     its features, None where no ControlNet is trained. grabs (E,8,2) float32: (x, y) of points on its first mask.
+    boxes (E,2,2) float32: see ``representations.boxes_in_radii``; None in a cache made before they were kept.
     """
 
     clip_id: str
@@ -57,6 +58,7 @@ class CachedClip:
     coverage: Tensor
     embeddings: Tensor | None
     grabs: Tensor
+    boxes: Tensor | None = None
 
     @property
     def size(self) -> Size:

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import torch
 from diffusers import AutoencoderTiny
 from einops import rearrange
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..autoencoder import encoded_distribution
 from ..clip_input import ClipPreprocessing, clip_input
+from ..digests import tensor_bytes, weights_sha256
 from ..features import LatentMasks, StableDiffusionFeatures, SvdFeatures, extract_entity_features
-from ..svd import NORM_EPS_KEY
+from ..representations import boxes_in_radii
 from ..types import Entities, EntityFeatures, FeatureSource, Size
 from .clips import MotionClip
 from .config import Precision, TrainingConfig
 from .objective import latent_mask, noised_pictures
 from .order import noise_generator
-from .shards import tensor_bytes
 
 ENCODED_PIXELS = 2**19  # in one call of the autoencoder: two frames of 320x576, which take it about 2 GiB
 FEATURE_SEED = 0  # inference's default
@@ -131,6 +129,7 @@ def entity_tensors(clip: MotionClip, index: int, networks: ClipNetworks) -> dict
         "frame_radii": clip.frame_radii.float(),
         "coverage": coverage.round().byte(),
         "grabs": _grabs(clip.entities, index),
+        "boxes": boxes_in_radii(clip.entities).float(),
     }
     if networks.choices is None:
         return tensors
@@ -223,42 +222,3 @@ def _grabs(entities: Entities, index: int) -> Tensor:
         generator = noise_generator(GRAB_SEED, index, place, "grab")
         grabs[place] = pixels[torch.randint(len(pixels), (GRABS,), generator=generator)].float()
     return grabs
-
-
-# --- weights ----------------------------------------------------------------------------------------------------------
-
-
-def weights_sha256(weights: nn.Module | Path | str) -> str:
-    """A name for a network's weights: of a module, its tensors and configuration; of a folder, its files.
-
-    Of equal networks in the same precision the modules' are equal; a folder's is another than that of the module
-    loaded from it. Raises FileNotFoundError for a folder without weights.
-    """
-    digest = hashlib.sha256()
-    if isinstance(weights, nn.Module):
-        digest.update(json.dumps(_numeric_config(weights), sort_keys=True).encode())
-        for name, tensor in sorted(weights.state_dict().items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor_bytes(tensor))
-        return digest.hexdigest()
-    files = sorted(path for kind in ("*.safetensors", "*.bin") for path in Path(weights).glob(kind))
-    if not files:
-        raise FileNotFoundError(f"{weights}: no folder with weights (*.safetensors or *.bin)")
-    for file in [path for path in [Path(weights) / "config.json"] if path.is_file()] + files:
-        digest.update(f"{file.name}\n".encode())
-        with file.open("rb") as opened:
-            while block := opened.read(1 << 20):
-                digest.update(block)
-    return digest.hexdigest()
-
-
-def _numeric_config(network: nn.Module) -> dict[str, Any]:
-    """A network's configuration without what says where it is from: the weights alone do not tell head counts."""
-    config: Any = getattr(network, "config", {})
-    entries = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    passing = ("transformers_version", "dtype", "torch_dtype", "architectures")
-    return {
-        name: value
-        for name, value in entries.items()
-        if name not in passing and (not name.startswith("_") or name == NORM_EPS_KEY)
-    }

@@ -199,16 +199,16 @@ def batch_maker(config: TrainingConfig, networks: VideoNetworks) -> BatchMaker:
     if networks.controlnet is None:
         return BatchMaker(config.seed, config.noise, None, Geometry(), 1, False, networks.svd.vae)
     choices = networks.controlnet.config
-    if choices.geometry != "exact":
+    if choices.geometry == "reference":
         raise ValueError(
-            f'control.choices.geometry: training draws "exact" discs, got {choices.geometry!r}, which is for the '
+            'control.choices.geometry: training draws "exact" discs, or points, lines or boxes; "reference" is for the '
             "published weights"
         )
     return BatchMaker(
         config.seed,
         config.noise,
         config.control,
-        Geometry("exact", choices.max_radius, Size(*choices.max_radius_size)),
+        Geometry(choices.geometry, choices.max_radius, Size(*choices.max_radius_size)),
         choices.entity_channels,
         choices.anchor == "grabbed_point",
         networks.svd.vae,

@@ -198,6 +198,7 @@ def test_half_a_cell_is_not_more_than_half(stage, clips, parts):
             clips[0],
             coverage=coverage,
             embeddings=torch.zeros(len(parts), 8),
+            boxes=None,
             path_entity=torch.zeros(0, dtype=torch.long),
             paths=torch.zeros(FRAMES, 0, 2),
             visibility=torch.zeros(FRAMES, 0, dtype=torch.bool),

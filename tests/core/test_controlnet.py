@@ -389,7 +389,7 @@ def test_defaults_are_those_of_weights_trained_here(controlnet):
 @pytest.mark.parametrize(
     ("choice", "value", "message"),
     [
-        ("geometry", "round", "geometry must be one of exact, reference, got 'round'"),
+        ("geometry", "round", "geometry must be one of exact, reference, point, trajectory, box, got 'round'"),
         ("painting", None, "painting must be one of"),
         ("anchor", "centre", "anchor must be one of"),
         ("clip_preprocessing", "none", "clip_preprocessing must be one of"),

@@ -13,6 +13,7 @@ from small_networks import small_controlnet, small_stable_diffusion
 from small_pipeline import small_pipeline
 
 from draganything_core.annotation import Share
+from draganything_core.digests import weights_sha256
 from draganything_core.features import StableDiffusionFeatures
 from draganything_core.models import Models
 from draganything_core.sd15 import embed_empty_prompt
@@ -22,7 +23,7 @@ from draganything_core.training import shards
 from draganything_core.training.cache import ClipNetworks, build_cache
 from draganything_core.training.clips import MotionClip, open_clips
 from draganything_core.training.config import Data, Networks, Noise, Synthetic, TrainingConfig
-from draganything_core.training.encoding import encode_pictures, weights_sha256
+from draganything_core.training.encoding import encode_pictures
 from draganything_core.training.order import noise_generator
 from draganything_core.types import Entities, Size, Tracks
 
@@ -266,7 +267,7 @@ def test_a_motion_that_is_not_known_is_named_before_anything_is_encoded(pipeline
 def test_tensors_are_in_memory_of_their_own(pipeline, tmp_path):
     cached = built(configured(tmp_path, image_noise_draws=1), networks(pipeline)).clip(0, 3)
     tensors = {name: value for name, value in vars(cached).items() if isinstance(value, torch.Tensor)}
-    assert len(tensors) == 14
+    assert len(tensors) == 15
     # Mapped memory begins at any multiple of 8 bytes, torch's own at one of 64.
     assert {name: tensor.data_ptr() % 64 for name, tensor in tensors.items()} == dict.fromkeys(tensors, 0)
 
