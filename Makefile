@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training train-tiny evaluate-tiny comfyui clean
+.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training prove-overfit prove-memory train-tiny evaluate-tiny comfyui clean
 
 help:
 	@echo "make demo       draw, drag and generate with the small built-in model -> output/demo.mp4"
@@ -19,6 +19,8 @@ help:
 	@echo "make benchmark  time the condition maps"
 	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
 	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
+	@echo "make prove-overfit   teach a ControlNet one clip by heart on the shipped video UNet (minutes)"
+	@echo "make prove-memory    run a workflow 20 times in one ComfyUI server and watch its memory (minutes)"
 	@echo "make train-tiny      train a small model for CPUs (hours on two cores; goes on where it stopped)"
 	@echo "make evaluate-tiny   judge the built-in model on 200 held-out clips (minutes)"
 	@echo "make comfyui    link the pack into ComfyUI, start it and open the first workflow"
@@ -90,6 +92,12 @@ full-size: env
 
 prove-training: env
 	OMP_NUM_THREADS=1 $(BIN)/python tests/prove_training.py
+
+prove-overfit: env
+	$(BIN)/python tests/prove_overfit.py
+
+prove-memory: env
+	$(BIN)/python tests/host/prove_memory.py
 
 # Two processes of one thread each; PROCESSES=1 on one core. Each run goes on where it was stopped.
 PROCESSES ?= 2
