@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 LEAST_INSIDE = 0.5  # of what is looked for: a place that has less of it on the picture is no candidate
+DOUBT = 1.5  # then a place that is half outside must differ half as much (squared) as the best one inside
+WHOLLY_INSIDE = 0.999  # of its weight: sums over a whole picture are rounded
 SEPARATION = 0.5  # of the template's reach: two places of one sprite are at least this far apart
 
 Samples = NDArray[np.float32]
@@ -41,7 +43,14 @@ class Located:
     differences: Tensor
 
 
-def locate_sprite(video: Tensor, cutout: Tensor, scales: float | Tensor = 1.0, parts: Tensor | None = None) -> Located:
+def locate_sprite(
+    video: Tensor,
+    cutout: Tensor,
+    scales: float | Tensor = 1.0,
+    parts: Tensor | None = None,
+    *,
+    doubt_outside: bool = False,
+) -> Located:
     """The place of each frame of a video that looks most like a sprite, with sub-pixel middles.
 
     video (T,3,H,W) float in 0..1. cutout (4,n,n), n odd: red, green, blue and coverage in 0..1, its middle on the
@@ -57,7 +66,7 @@ def locate_sprite(video: Tensor, cutout: Tensor, scales: float | Tensor = 1.0, p
     Raises ValueError on shapes that do not fit, a scale that is not > 0, a cutout or part in which nothing is left
     or that is too large for the picture, and a video with values that are not finite numbers.
     """
-    best = [places[0] for places in sprite_places(video, cutout, scales, parts)]
+    best = [places[0] for places in sprite_places(video, cutout, scales, parts, doubt_outside=doubt_outside)]
     return Located(
         middles=torch.tensor([place.middle for place in best], dtype=torch.float64),
         scales=torch.tensor([place.scale for place in best], dtype=torch.float64),
@@ -66,7 +75,13 @@ def locate_sprite(video: Tensor, cutout: Tensor, scales: float | Tensor = 1.0, p
 
 
 def sprite_places(
-    video: Tensor, cutout: Tensor, scales: float | Tensor = 1.0, parts: Tensor | None = None, most: int = 1
+    video: Tensor,
+    cutout: Tensor,
+    scales: float | Tensor = 1.0,
+    parts: Tensor | None = None,
+    most: int = 1,
+    *,
+    doubt_outside: bool = False,
 ) -> list[list[Place]]:
     """For each frame the places that look like a sprite, the best first: at least one and at most that many.
 
@@ -81,7 +96,7 @@ def sprite_places(
     art = rearrange(cutout.detach().float().cpu(), "c h w -> h w c").numpy()
     shown = [None] * len(frames) if parts is None else list(parts.cpu().numpy())
     return [
-        _places(frame, art, part, sorted(set(sizes)), most)
+        _places(frame, art, part, sorted(set(sizes)), most, doubt_outside)
         for frame, part, sizes in zip(frames, shown, tried, strict=True)
     ]
 
@@ -97,13 +112,13 @@ class _Template(NamedTuple):
 
 
 def _places(
-    frame: Samples, art: Samples, part: NDArray[np.bool_] | None, scales: list[float], most: int
+    frame: Samples, art: Samples, part: NDArray[np.bool_] | None, scales: list[float], most: int, doubt_outside: bool
 ) -> list[Place]:
     """The best places in one frame, over all scales."""
     templates = [_template(art, part, scale) for scale in scales]
     apart = SEPARATION * min(template.reach for template in templates)
     places: list[Place] = []
-    minima = (_minima(frame, template) for template in templates)
+    minima = (_minima(frame, template, doubt_outside) for template in templates)
     for place in heapq.merge(*minima, key=lambda place: place.difference):
         if all(math.dist(place.middle, other.middle) > apart for other in places):
             places.append(place)
@@ -139,10 +154,10 @@ def _template(art: Samples, part: NDArray[np.bool_] | None, scale: float) -> _Te
     return _Template(laid[..., :3] / np.maximum(laid[..., 3:], 1e-6), weight, scale)
 
 
-def _minima(frame: Samples, template: _Template) -> Iterator[Place]:
+def _minima(frame: Samples, template: _Template, doubt_outside: bool) -> Iterator[Place]:
     """The local minima of the difference over all places of the template's middle, the lowest first."""
     margin = template.reach // 2
-    difference = _differences(frame, template, margin)
+    difference = _differences(frame, template, margin, doubt_outside)
     lowest_around = cv2.erode(difference, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero((difference == lowest_around) & np.isfinite(difference))
     order = np.argsort(difference[rows, columns], kind="stable")
@@ -151,11 +166,12 @@ def _minima(frame: Samples, template: _Template) -> Iterator[Place]:
         yield Place((x - margin, y - margin), template.scale, float(np.sqrt(difference[row, column])))
 
 
-def _differences(frame: Samples, template: _Template, margin: int) -> Samples:
+def _differences(frame: Samples, template: _Template, margin: int, doubt_outside: bool) -> Samples:
     """(H + 2 margin, W + 2 margin): the weighted mean squared difference with the middle at each pixel.
 
     Expanded into correlations, sum w (i - c)^2 = sum w i^2 - 2 sum wc i + sum wc^2, so that each is one fast transform;
-    only the pixels on the picture count. Values about 0.5 keep the sums small, and with them what is lost in rounding.
+    only the pixels on the picture count, unless what is outside is doubted. Values about 0.5 keep the sums small, and
+    with them what is lost in rounding.
     """
     edge = template.reach + margin
     picture = cv2.copyMakeBorder(frame - 0.5, edge, edge, edge, edge, cv2.BORDER_CONSTANT, value=(0, 0, 0))
@@ -169,7 +185,11 @@ def _differences(frame: Samples, template: _Template, margin: int) -> Samples:
         + _correlated(inside, (weighted * colour).sum(axis=-1))
     )
     mean = total.clip(0) / (3 * present.clip(1e-6))
-    mean[present < LEAST_INSIDE * weight.sum()] = np.inf
+    share = present / weight.sum()
+    wholly = share > WHOLLY_INSIDE
+    if doubt_outside and wholly.any():
+        mean = share * mean + (1 - share).clip(0) * DOUBT * mean[wholly].min()
+    mean[share < LEAST_INSIDE] = np.inf
     return mean
 
 

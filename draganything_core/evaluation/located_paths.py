@@ -43,7 +43,8 @@ def located_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: T
     found, seen = asked.clone(), torch.zeros(asked.shape[:2], dtype=torch.bool)
     for column, path in enumerate(searched.tolist()):
         cutout, middle = _cutout(picture, entities[int(tracks.path_entity[path])])
-        located = locate_sprite(frames, cutout, tracks.radii[:, path] / tracks.radii[0, path])
+        scales = tracks.radii[:, path] / tracks.radii[0, path]
+        located = locate_sprite(frames, cutout, scales, doubt_outside=True)
         # The thing keeps its place relative to the line, also where the line was grabbed at its edge.
         found[:, column] = asked[0, column] + (located.middles - middle).to(asked)
         seen[:, column] = located.differences <= STRANGE

@@ -27,6 +27,13 @@ def picture(*placed, seed=5):
     return torch.from_numpy(rearrange(shown, "h w c -> c h w")).float()
 
 
+def paste(shown, colour, coverage, corner):
+    """Lays colours (3,h,w) onto a picture, from its corner (x, y) on."""
+    (x, y), (height, width) = corner, coverage.shape
+    window = shown[:, y : y + height, x : x + width]
+    window += (colour - window) * coverage
+
+
 def cutout(sprite):
     return torch.from_numpy(sprite.cutout())
 
@@ -88,6 +95,28 @@ def test_hidden_part_is_left_out_of_the_comparison():
 def test_sprite_that_is_cut_by_the_border_is_found(middle):
     sprite = art(seed=2, radius=10)
     found = locate_sprite(picture((sprite, middle, 1.0))[None], cutout(sprite))
+    assert distance(found.middles[0].tolist(), middle) < 0.6
+
+
+def test_what_is_outside_is_doubted_where_nothing_says_what_is_to_be_seen():
+    """A sprite that has lost its details, and at the upper border something that is rather like its lower half."""
+    sprite, middle = art(seed=8, radius=10), (40.0, 32.0)
+    whole = cutout(sprite)
+    half = whole.shape[-1] // 2
+    lost = whole[:3] + 0.15 * torch.randn(whole[:3].shape, generator=torch.Generator().manual_seed(0))
+    like = whole[:3] + 0.11 * torch.randn(whole[:3].shape, generator=torch.Generator().manual_seed(1))
+    video = picture()[None]
+    paste(video[0], lost, whole[3], (int(middle[0]) - half, int(middle[1]) - half))
+    paste(video[0], like[:, half:], whole[3, half:], (2, 0))
+    ignored, doubted = (locate_sprite(video, whole, doubt_outside=doubt).middles[0].tolist() for doubt in (False, True))
+    assert distance(ignored, (2 + half, 0)) < 1
+    assert distance(doubted, middle) < 1
+
+
+@pytest.mark.parametrize("middle", [(1.5, 30.0), (WIDTH - 2.5, 20.0), (35.0, 1.0), (40.0, HEIGHT - 4.0)])
+def test_sprite_that_is_cut_by_the_border_is_found_in_spite_of_the_doubt(middle):
+    sprite = art(seed=2, radius=10)
+    found = locate_sprite(picture((sprite, middle, 1.0))[None], cutout(sprite), doubt_outside=True)
     assert distance(found.middles[0].tolist(), middle) < 0.6
 
 
