@@ -1,48 +1,21 @@
-"""ComfyUI's side of DragAnything: which nodes there are. They convert, call the core, and wrap what it gives.
+"""ComfyUI's side of DragAnything. The nodes convert, call the core, and wrap what it gives.
 
-What needs diffusers (control, features, tiny_model) is imported when a node runs: the host starts sooner.
+Where a package that all of them need is missing, one node takes their place and says what to install.
 """
 
 from __future__ import annotations
 
-from comfy_api.v0_0_2 import ComfyExtension, io
+from .packages import IncompleteExtension, how_to_install
 
-from .conditions import EntityEncoder, GaussianMapBuilder
-from .editor_routes import register_routes
-from .entities import EntitiesFromMasks
-from .interchange import ExportTracks, ImportTracks
-from .loaders import LoadControlNet, LoadTinyModel, register_model_folder
-from .preview import PreviewMotion
-from .sample import SamplePicture
-from .sampling import ApplyDragAnything, SvdControlNetSampler
-from .segmentation import LoadSam, SegmentByClicks, register_sam_folder
-from .tracking import DidItObey, TrackPoints
-from .trajectories import CameraMotion, TrajectoryEditor
+try:
+    from .extension import DragAnythingExtension
+except ImportError as error:
+    remedy = how_to_install(error)
+    if remedy is None:
+        raise
+
+    class DragAnythingExtension(IncompleteExtension):  # type: ignore[no-redef]
+        message = remedy
 
 
-class DragAnythingExtension(ComfyExtension):
-    async def on_load(self) -> None:
-        register_model_folder()
-        register_sam_folder()
-        register_routes()
-
-    async def get_node_list(self) -> list[type[io.ComfyNode]]:
-        return [
-            LoadTinyModel,
-            SamplePicture,
-            LoadControlNet,
-            LoadSam,
-            SegmentByClicks,
-            EntitiesFromMasks,
-            TrajectoryEditor,
-            CameraMotion,
-            EntityEncoder,
-            GaussianMapBuilder,
-            ApplyDragAnything,
-            SvdControlNetSampler,
-            ImportTracks,
-            ExportTracks,
-            PreviewMotion,
-            TrackPoints,
-            DidItObey,
-        ]
+__all__ = ["DragAnythingExtension"]

@@ -7,6 +7,7 @@ from pathlib import Path
 import folder_paths
 from comfy_api.v0_0_2 import io
 
+from .packages import packages_for
 from .types import ControlNetType
 
 CATEGORY = "DragAnything"
@@ -48,7 +49,8 @@ class LoadTinyModel(io.ComfyNode):
 
     @classmethod
     def execute(cls) -> io.NodeOutput:
-        from .tiny_model import load_tiny
+        with packages_for("Load Tiny Demo Model"):
+            from .tiny_model import load_tiny
 
         tiny = load_tiny()
         return io.NodeOutput(tiny.model, tiny.clip_vision, tiny.vae, tiny.control)
@@ -98,7 +100,8 @@ class LoadControlNet(io.ComfyNode):
 
     @classmethod
     def execute(cls, name: str, preset: str) -> io.NodeOutput:
-        from .control import load_control
+        with packages_for("Load DragAnything ControlNet"):
+            from .control import load_control
 
         control = load_control(weights_path(name), None if preset == FROM_WEIGHTS else preset)
         return io.NodeOutput(control)

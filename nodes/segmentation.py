@@ -82,11 +82,15 @@ def has_package() -> bool:
 
 def require_package() -> None:
     """Raises ImportError saying what to install."""
-    if not has_package():
+    try:
+        segment_anything_package()
+    except ImportError as error:
+        # It needs torchvision itself, and does not bring it along.
+        lacking = (getattr(error.__cause__, "name", None) or "segment_anything").partition(".")[0].replace("_", "-")
         raise ImportError(
-            f"Segment Anything needs a package: run `{sys.executable} -m pip install segment-anything`, restart "
+            f"Segment Anything needs a package: run `{sys.executable} -m pip install {lacking}`, restart "
             f"ComfyUI, or choose {GRABCUT}."
-        )
+        ) from error
 
 
 def encoding_device(sam: SharedSam, may_evict: bool) -> torch.device:

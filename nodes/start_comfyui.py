@@ -51,14 +51,15 @@ def main(arguments: list[str]) -> int:
     try:
         host = host_folder()
         python, device = host_python(host)
-        pack_name = linked_pack(host)
+        pack_name = linked_pack(Path(option("--base-directory", arguments) or host))
     except StartError as error:
         print(f"ComfyUI was not started: {error}", file=sys.stderr)  # noqa: T201
         return 1
     # ComfyUI does not start without a graphics card unless it is told so.
     command = [python, "main.py", *arguments, *(["--cpu"] if device == "cpu" and "--cpu" not in arguments else [])]
     address = f"http://127.0.0.1:{port_of(arguments)}"
-    threading.Thread(target=open_when_up, args=(address, pack_name), daemon=True).start()
+    if "--disable-auto-launch" not in arguments:
+        threading.Thread(target=open_when_up, args=(address, pack_name), daemon=True).start()
     print(f"{' '.join(command)}    (in {host}; stop it with Ctrl+C)", flush=True)  # noqa: T201
     try:
         return subprocess.call(command, cwd=host)
@@ -94,14 +95,18 @@ def host_python(host: Path) -> tuple[str, str]:
     device, *missing = answer.stdout.split()
     if missing:
         raise StartError(
-            f"its Python lacks {', '.join(missing)}. Install what the pack needs:\n\n    {python} -m pip install {PACK}"
+            f"its Python lacks {', '.join(missing)}. Install what the pack needs:\n\n"
+            f"    {python} -m pip install -r {PACK / 'requirements.txt'}"
         )
     return python, device
 
 
-def linked_pack(host: Path) -> str:
-    """The pack's name in custom_nodes, after linking it there if it was not. Nothing that is there is overwritten."""
-    custom_nodes = host / "custom_nodes"
+def linked_pack(base: Path) -> str:
+    """The pack's name in a folder's custom_nodes, after linking it there if it was not. Nothing is overwritten.
+
+    base: ComfyUI's folder, or the one that its --base-directory names.
+    """
+    custom_nodes = base.absolute() / "custom_nodes"
     if custom_nodes.is_dir():
         for place in sorted(custom_nodes.iterdir()):
             if place.resolve() == PACK:
@@ -110,7 +115,7 @@ def linked_pack(host: Path) -> str:
     if link.exists() or link.is_symlink():
         raise StartError(f"{link} is there already and is not this folder ({PACK}). Move it away, then start again.")
     try:
-        custom_nodes.mkdir(exist_ok=True)
+        custom_nodes.mkdir(parents=True, exist_ok=True)
         link.symlink_to(PACK, target_is_directory=True)
     except OSError as error:
         raise StartError(f"{PACK} cannot be linked to {link} ({error}). Move or copy it there yourself.") from None
@@ -120,11 +125,17 @@ def linked_pack(host: Path) -> str:
 
 def port_of(arguments: list[str]) -> int:
     """The port that ComfyUI's own options name."""
-    for index, argument in enumerate(arguments):
-        name, _, value = argument.partition("=")
-        if name == "--port":
-            return int(value or arguments[index + 1])
-    return PORT
+    named = option("--port", arguments) or ""
+    return int(named) if named.isdecimal() else PORT  # what is no port ComfyUI itself refuses
+
+
+def option(wanted: str, arguments: list[str]) -> str | None:
+    """The value of one of ComfyUI's own options, as ``--port 8200`` or ``--port=8200``."""
+    for argument, following in zip(arguments, [*arguments, None][1:], strict=True):
+        name, sign, value = argument.partition("=")
+        if name == wanted:
+            return value if sign else following
+    return None
 
 
 def open_when_up(address: str, pack_name: str) -> None:

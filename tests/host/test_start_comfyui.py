@@ -50,6 +50,18 @@ def test_a_pack_that_is_there_stays_as_it_is(host):
     assert list((host / "custom_nodes").iterdir()) == [own]
 
 
+@pytest.mark.parametrize("joined", [True, False])
+def test_the_pack_is_linked_where_comfyui_is_told_to_look(host, tmp_path, joined):
+    base = tmp_path / "elsewhere"
+    assert start(host, *([f"--base-directory={base}"] if joined else ["--base-directory", str(base)])).returncode == 0
+    assert (base / "custom_nodes" / "ComfyUI-DragAnything").resolve() == PACK
+    assert list((host / "custom_nodes").iterdir()) == []
+
+
+def test_a_port_without_a_number_is_left_to_comfyui(host):
+    assert start(host, "--port").returncode == 0
+
+
 def test_nothing_is_overwritten(host):
     other = host / "custom_nodes" / "ComfyUI-DragAnything"
     other.mkdir()
@@ -71,5 +83,5 @@ def test_what_the_hosts_python_lacks_is_named(host):
     run = start(host, answer="incomplete")
     assert run.returncode == 1
     assert "diffusers, einops" in run.stderr
-    assert f"-m pip install {PACK}" in run.stderr
+    assert f"-m pip install -r {PACK / 'requirements.txt'}" in run.stderr
     assert list((host / "custom_nodes").iterdir()) == []
