@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import json
-import re
+import importlib
 import sys
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import torch.nn.functional as F
-from aiohttp import ClientPayloadError, web
+from aiohttp import web
 from torch import Tensor
 
 from ..draganything_core.document import (
@@ -29,7 +26,6 @@ from ..draganything_core.document import (
     document_from_json,
     document_to_json,
 )
-from ..draganything_core.document_validation import DocumentError
 from ..draganything_core.interchange.formats import (
     FILE_FORMATS,
     LARGEST_FILE,
@@ -43,8 +39,24 @@ from ..draganything_core.masks import encode_rle
 from ..draganything_core.segment import SCALES, GrabCutSegmenter, Segmenter
 from ..draganything_core.shared_sam import SharedSam
 from ..draganything_core.types import Size
-from .editor_jobs import BusyError, Job, Jobs, StoppedError
+from .editor_jobs import Job, Jobs
 from .editor_pictures import PictureReference, Pictures, check_canvas
+from .editor_requests import (
+    Answer,
+    RefusedError,
+    answering,
+    asked_canvas,
+    asked_prompts,
+    asked_text,
+    decoded_content,
+    described_motion,
+    has_left,
+    json_body,
+    parsed,
+    read_body,
+    request_name,
+    shown_name,
+)
 from .sample import sample_reference
 from .segmentation import encoding_device, has_package, sam_names, shared_sam
 
@@ -55,20 +67,7 @@ PREFERRED = "sam_vit_"  # the names that Segment Anything's weights are publishe
 SMALL_BODY = 256 * 2**10  # bytes
 IMPORT_BODY = LARGEST_FILE * 4 // 3 + SMALL_BODY
 EXPORT_BODY = LARGEST_TEXT
-BODY_SECONDS = 60
-MOST_CLICKS = 500
 WORKING_SIDE = 1536  # px; the longer side of what is segmented, half as much again as Segment Anything sees
-LONGEST_NAME = 300  # characters of a request's id or a file's name
-
-Answer = dict[str, Any]
-
-
-class RefusedError(Exception):
-    """A request that is answered with a status of 400 to 499 and this sentence."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 def register_routes() -> bool:
@@ -99,6 +98,8 @@ class EditorRoutes:
         routes.get(f"{PREFIX}/sample")(answering(self.sample))
         routes.get(f"{PREFIX}/segmenters")(answering(self.segmenters))
         routes.get(f"{PREFIX}/formats")(answering(self.formats))
+        routes.get(f"{PREFIX}/weights")(answering(self.weights))
+        routes.post(f"{PREFIX}/mask")(answering(self.mask))
         routes.post(f"{PREFIX}/segment")(answering(self.segment))
         routes.post(f"{PREFIX}/cancel")(answering(self.cancel))
         routes.post(f"{PREFIX}/import")(answering(self.import_file))
@@ -127,12 +128,26 @@ class EditorRoutes:
     async def segmenters(self, _request: web.Request) -> Answer:
         return await asyncio.to_thread(_segmenters)
 
+    async def weights(self, request: web.Request) -> Answer:
+        # Imported with the first question: reading weights needs diffusers, which takes a second of ComfyUI's start.
+        choices = await asyncio.to_thread(importlib.import_module, ".editor_weights", __package__)
+        name, preset = choices.asked_choices(request.query)
+        return await self._converted(request, lambda _job: choices.weights_choices(name, preset))
+
+    async def mask(self, request: web.Request) -> Answer:
+        data = await json_body(request, SMALL_BODY)
+        size = asked_canvas(data)
+        reference = PictureReference(asked_text(data, "file"))
+        return await self._converted(
+            request, lambda _job: {"rle": encode_rle(self.pictures.mask(reference, size)), "size": data["size"]}
+        )
+
     async def segment(self, request: web.Request) -> Answer:
         data = await json_body(request, SMALL_BODY)
-        size = _canvas(data)
-        prompts = _prompts(data, size)
+        size = asked_canvas(data)
+        prompts = asked_prompts(data, size)
         reference = PictureReference.parse(data.get("image"))
-        name = _text(data, "segmenter", GRABCUT)
+        name = asked_text(data, "segmenter", GRABCUT)
         hover = data.get("hover", False)
         if not isinstance(hover, bool):
             raise RefusedError(400, f"hover: expected true or false, got {hover!r:.60}")
@@ -141,11 +156,11 @@ class EditorRoutes:
             return self._segment(job, reference, size, prompts, name)
 
         return await self.segmenting.run(
-            _request_name(data), work, hover=reference if hover else None, gone=lambda: _has_left(request)
+            request_name(data), work, hover=reference if hover else None, gone=lambda: has_left(request)
         )
 
     async def cancel(self, request: web.Request) -> Answer:
-        name = _text(await json_body(request, SMALL_BODY), "request")
+        name = asked_text(await json_body(request, SMALL_BODY), "request")
         return {"cancelled": self.segmenting.cancel(name)}
 
     async def import_file(self, request: web.Request) -> Answer:
@@ -157,7 +172,7 @@ class EditorRoutes:
         return await self._converted(request, lambda job: self._export(job, body))
 
     async def _converted(self, request: web.Request, work: Callable[[Job], Answer]) -> Answer:
-        return await self.converting.run(object(), work, gone=lambda: _has_left(request))
+        return await self.converting.run(object(), work, gone=lambda: has_left(request))
 
     # In threads
 
@@ -184,9 +199,9 @@ class EditorRoutes:
         return sam.segmenter(device=lambda: encoding_device(sam, may_evict=False), check=job.check)
 
     def _import(self, job: Job, data: Answer) -> Answer:
-        name = _shown_name(_text(data, "name", "the file"))
-        content = _decoded(data)
-        canvas = _motion({"size": data.get("size"), "frames": data.get("frames")})
+        name = shown_name(asked_text(data, "name", "the file"))
+        content = decoded_content(data)
+        canvas = described_motion({"size": data.get("size"), "frames": data.get("frames")})
         check_canvas(canvas.size)
         job.check()
         imported = read(content, name, canvas.size, canvas.frames)
@@ -201,7 +216,7 @@ class EditorRoutes:
     def _export(self, job: Job, body: bytes) -> Answer:
         check_text(body, "the document")
         data = parsed(body)
-        known = file_format(_text(data, "format"))
+        known = file_format(asked_text(data, "format"))
         if not isinstance(data.get("document"), dict):
             raise RefusedError(400, "document: expected a motion document, which is an object")
         document = document_from_json(data["document"])
@@ -234,70 +249,6 @@ class EditorRoutes:
                     warnings.append(f"the mask of entity {entity.id} stays a file: {error}")
             entities.append(entity)
         return replace(document, entities=tuple(entities)), warnings
-
-
-def answering(handler: Callable[[web.Request], Awaitable[Answer]]) -> Callable[..., Awaitable[web.Response]]:
-    """A handler whose answers and refusals are sent as JSON."""
-
-    async def answered(request: web.Request) -> web.Response:
-        try:
-            return web.json_response(await handler(request))
-        except RefusedError as error:
-            status, message = error.status, str(error)
-        except StoppedError as error:
-            status, message = 409, f"the request was {error}"
-        except BusyError as error:
-            status, message = 429, str(error)
-        except DocumentError as error:
-            status, message = 400, str(error)
-        except (ValueError, FileNotFoundError, ImportError) as error:
-            status, message = 422, str(error)
-        except RecursionError:
-            status, message = 400, "the request is nested too deeply; send what the editor sends"
-        except MemoryError:
-            status, message = 413, "the server's memory does not suffice for this; send something smaller"
-        return web.json_response({"error": message}, status=status)
-
-    return answered
-
-
-async def read_body(request: web.Request, limit: int) -> bytes:
-    """The request's bytes, at most ``limit``. Raises RefusedError for more, and for what does not arrive."""
-    too_large = RefusedError(413, f"the request is larger than {limit // 2**10} KiB; send something smaller")
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        raise RefusedError(415, "the request is compressed; send it as it is")
-    if request.content_length is not None and request.content_length > limit:
-        raise too_large
-
-    async def received() -> bytes:
-        body = bytearray()
-        async for chunk in request.content.iter_chunked(2**16):
-            body += chunk
-            if len(body) > limit:
-                raise too_large
-        return bytes(body)
-
-    try:
-        return await asyncio.wait_for(received(), BODY_SECONDS)
-    except asyncio.TimeoutError:
-        raise RefusedError(408, f"the request did not arrive within {BODY_SECONDS} s; send it again") from None
-    except (ClientPayloadError, web.RequestPayloadError, ConnectionError) as error:
-        raise RefusedError(400, "the request did not arrive whole; send it again") from error
-
-
-async def json_body(request: web.Request, limit: int) -> Answer:
-    return parsed(await read_body(request, limit))
-
-
-def parsed(body: bytes) -> Answer:
-    """The JSON object in a request. Raises RefusedError."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise RefusedError(400, f"the request is not JSON ({error!s:.100}); send an object") from None
-    if not isinstance(data, dict):
-        raise RefusedError(400, f"expected a JSON object, got {data!r:.60}")
-    return data
 
 
 def working_size(size: Size) -> Size:
@@ -338,64 +289,3 @@ def _segmenters() -> Answer:
         ],
         "default": published[0] if published and not note else GRABCUT,
     }
-
-
-def _motion(members: Answer) -> MotionDocument:
-    """A document of these members and nothing else: what it refuses of them is refused here."""
-    try:
-        given = {key: value for key, value in members.items() if value is not None}
-        return document_from_json({"format": "draganything-motion", "version": 2, "frames": 1, **given})
-    except DocumentError as error:
-        path = re.sub(r"^\$(\.entities\[0\]\.prompts)?\.?", "", error.json_path) or "the request"
-        raise RefusedError(400, f"{path}: {error.reason}") from None
-
-
-def _canvas(data: Answer) -> Size:
-    size = _motion({"size": data.get("size")}).size
-    check_canvas(size)
-    return size
-
-
-def _prompts(data: Answer, size: Size) -> Prompts:
-    points, box = data.get("points", []), data.get("box")
-    if isinstance(points, list) and len(points) > MOST_CLICKS:
-        raise RefusedError(400, f"points: {len(points)} clicks; expected at most {MOST_CLICKS}")
-    prompts = {"points": points} if box is None else {"points": points, "box": box}
-    entity = {"id": 1, "name": "", "prompts": prompts}
-    document = _motion({"size": {"height": size.height, "width": size.width}, "entities": [entity]})
-    found = document.entities[0].prompts or Prompts()
-    for number, click in enumerate(found.points):
-        if not (-0.5 <= click.x <= size.width - 0.5 and -0.5 <= click.y <= size.height - 0.5):
-            raise RefusedError(400, f"points[{number}]: x {click.x:g}, y {click.y:g} is off the canvas {size}")
-    return found
-
-
-def _text(data: Answer, key: str, default: str | None = None) -> str:
-    value = data.get(key, default)
-    if not isinstance(value, str) or not value or (value is not default and len(value) > LONGEST_NAME):
-        expected = f"a text of 1 to {LONGEST_NAME} characters"
-        raise RefusedError(400, f"{key}: expected {expected}, got {value!r:.60}")
-    return value
-
-
-def _request_name(data: Answer) -> Hashable:
-    return object() if data.get("request") is None else _text(data, "request")
-
-
-def _shown_name(name: str) -> str:
-    """A file's name as messages show it: without folders and what cannot be printed."""
-    return "".join(c for c in re.split(r"[/\\]", name)[-1] if c.isprintable())[:80] or "the file"
-
-
-def _decoded(data: Answer) -> bytes:
-    content = data.get("content")
-    if not isinstance(content, str):
-        raise RefusedError(400, f"content: expected the file's bytes in base64, got {content!r:.60}")
-    try:
-        return base64.b64decode(content, validate=True)
-    except (binascii.Error, ValueError):
-        raise RefusedError(400, "content: it is not base64") from None
-
-
-def _has_left(request: web.Request) -> bool:
-    return request.transport is None or request.transport.is_closing()

@@ -50,6 +50,16 @@ export class ServerError extends Error {
   }
 }
 
+/**
+ * What an error says.
+ *
+ * @param {unknown} error
+ * @returns {string}
+ */
+export function messageOf(error) {
+  return error instanceof Error ? error.message : String(error);
+}
+
 export class Server {
   /** @param {Host} host */
   constructor(host) {
@@ -66,6 +76,25 @@ export class Server {
   /** @returns {Promise<{segmenters: SegmenterChoice[], default: string}>} */
   segmenters() {
     return this.call("/segmenters", { within: QUICK });
+  }
+
+  /**
+   * What the weights can follow that a loader names.
+   *
+   * @param {{name: string, preset?: string}} choice
+   * @returns {Promise<import("./weights.js").Weights>}
+   */
+  weights(choice) {
+    return this.call(`/weights?${new URLSearchParams(choice)}`, { within: QUICK });
+  }
+
+  /**
+   * @param {string} file of the host's input folder
+   * @param {Size} size the canvas that it is scaled to
+   * @returns {Promise<{rle: string, size: Size}>}
+   */
+  mask(file, size) {
+    return this.call("/mask", { body: { file, size }, within: QUICK });
   }
 
   /** @returns {Promise<ImageReference>} the picture that the pack brings along */

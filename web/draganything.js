@@ -10,6 +10,7 @@ import { documentFormat } from "./document.js";
 import { element } from "./dom.js";
 import { TrajectoryEditor } from "./editor.js";
 import { followNode } from "./host_links.js";
+import { translationFor } from "./translation.js";
 
 /** @typedef {import("./document.js").DocumentFormat} DocumentFormat */
 
@@ -21,6 +22,9 @@ const RETRY = 3000; // ms between questions for the schema while the server does
 
 /** @type {Promise<DocumentFormat> | null} */
 let format = null;
+
+/** @type {Promise<ReturnType<typeof translationFor>> | null} */
+let translation = null;
 
 /** @type {Map<string, HTMLElement>} */
 const PLACES = new Map(); // by node id: where the last editor of that id was put
@@ -70,6 +74,7 @@ function editorWidget(node, name) {
 async function openEditor(node, place, changed) {
   const editor = new TrajectoryEditor({
     format: await knownFormat(),
+    translation: await knownTranslation(),
     host: api,
     changed,
     keyTaken,
@@ -163,6 +168,24 @@ function knownFormat() {
     }
   })();
   return format;
+}
+
+/**
+ * The editor's words in the page's language, English where the host has none.
+ *
+ * @type {() => Promise<ReturnType<typeof translationFor>>}
+ */
+function knownTranslation() {
+  translation ??= (async () => {
+    try {
+      const response = await api.fetchApi("/i18n");
+      return translationFor(await response.json(), app.extensionManager?.setting?.get?.("Comfy.Locale"));
+    } catch (error) {
+      console.warn("DragAnything: there are no translations, the editor speaks English.", error);
+      return {};
+    }
+  })();
+  return translation;
 }
 
 /**

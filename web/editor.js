@@ -3,12 +3,14 @@
  * into any page with a server to ask and someone to tell of changes.
  */
 
-import { Server, ServerError } from "./api.js";
+import { messageOf, Server, ServerError } from "./api.js";
+import { FRAMES, isBlank } from "./blank.js";
 import { runCommand } from "./commands.js";
 import { shapesOf } from "./entity_shapes.js";
 import { interact } from "./interaction.js";
 import { listenToKeys } from "./key_events.js";
 import { layOut } from "./layout.js";
+import { maskFiles } from "./mask_files.js";
 import { clipPlayer } from "./player.js";
 import { newScene } from "./scene.js";
 import { stageOf } from "./stage.js";
@@ -17,8 +19,9 @@ import { speaker } from "./strings.js";
 import { themeOf } from "./theme.js";
 import { toolbox } from "./tools/toolbox.js";
 import { listenToTransfers } from "./transfer.js";
-import { fitted } from "./viewport.js";
+import { fitted, sameSize } from "./viewport.js";
 import { documentWarnings } from "./warnings.js";
+import { limitsOn } from "./weights.js";
 
 /** @typedef {import("./api.js").Answer} Answer */
 /** @typedef {import("./api.js").Host} Host */
@@ -47,7 +50,6 @@ import { documentWarnings } from "./warnings.js";
  * @property {Partial<Record<Key, string>>} [translation]
  */
 
-export const FRAMES = 14; // of a new document: the clip length that SVD was trained with
 const FIRST_FRAME_TOOLS = ["segment", "box", "brush", "erase", "pin", "freehand"]; // what they take is where it was
 const CANVAS_MARGIN = 14; // canvas px around the picture when it is fitted
 
@@ -80,6 +82,9 @@ export class TrajectoryEditor {
     this.toldOf = this.state.document;
     /** @type {MotionDocument | null} */
     this.warnedOf = null;
+    /** @type {import("./weights.js").Weights | null} */
+    this.weights = null;
+    this.maskFiles = maskFiles((file, size) => this.server.mask(file, size), () => this.review());
 
     this.stage = stageOf(this);
     this.canvas = this.stage.canvas;
@@ -175,6 +180,13 @@ export class TrajectoryEditor {
       this.givenFrames = frames;
       this.refresh();
     }
+  }
+
+  /** @param {import("./weights.js").Weights | null} weights that the drawing goes to; null: none are known */
+  setWeights(weights) {
+    this.weights = weights;
+    this.scene = { ...this.scene, defaultAnchor: weights?.anchor ?? "center" };
+    this.review();
   }
 
   /**
@@ -318,17 +330,24 @@ export class TrajectoryEditor {
 
   // Within
 
+  /** Brings what is shown up to date with what is known beside the state. */
+  review() {
+    this.warnedOf = null;
+    this.refresh();
+  }
+
   /** Brings what is shown up to date with the state. */
   refresh() {
     const shown = this.shownDocument();
-    this.shapes = shapesOf(shown, this.shapes);
+    this.shapes = shapesOf(shown, this.shapes, this.maskFiles);
     const { masks, circles } = this.shapes;
     const isOtherSize = !sameSize(shown.size, this.scene.document.size);
     const frame = Math.min(this.scene.frame, shown.frames - 1);
     this.scene = { ...this.scene, document: shown, selection: this.state.selection, masks, circles, frame };
     if (this.state.gesture === null && this.warnedOf !== shown) {
       this.warnedOf = shown;
-      this.scene = { ...this.scene, warnings: documentWarnings(shown, circles, this.scene.defaultAnchor) };
+      const limits = limitsOn(this.weights, shown.size);
+      this.scene = { ...this.scene, warnings: documentWarnings(shown, circles, this.scene.defaultAnchor, limits) };
     }
     if (isOtherSize) {
       this.fit();
@@ -375,25 +394,4 @@ export class TrajectoryEditor {
     this.interaction.dispose();
     this.stage.dispose();
   }
-}
-
-/**
- * Whether nothing is in a document that a new one would not have.
- *
- * @param {MotionDocument} document
- * @returns {boolean}
- */
-export function isBlank({ entities, paths, camera, image, frames, fps, extra }) {
-  const hasContent = entities.length > 0 || paths.length > 0 || camera !== undefined || image !== undefined;
-  return !hasContent && frames === FRAMES && fps === 7 && Object.keys(extra).length === 0;
-}
-
-/** @type {(one: Size, other: Size) => boolean} */
-function sameSize(one, other) {
-  return one.width === other.width && one.height === other.height;
-}
-
-/** @type {(error: unknown) => string} */
-function messageOf(error) {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -22,18 +22,20 @@ const MASKS = new WeakMap();
 
 /**
  * The shapes of a document's entities; `before` itself where nothing changed, so that what is derived is kept as well.
+ * Masks in files are unknown without someone to ask for them.
  *
  * @param {Pick<MotionDocument, "entities" | "size">} document
  * @param {Shapes} [before]
+ * @param {Pick<import("./mask_files.js").MaskFiles, "maskOf">} [files]
  * @returns {Shapes}
  */
-export function shapesOf({ entities, size }, before) {
+export function shapesOf({ entities, size }, before, files) {
   /** @type {Map<number, Mask>} */
   const masks = new Map();
   /** @type {Map<number, Circle>} */
   const circles = new Map();
   for (const entity of entities) {
-    const mask = entity.mask === undefined ? null : decoded(entity.mask, size);
+    const mask = entity.mask === undefined ? null : maskOf(entity.mask, size, files);
     const circle = mask && entityCircle(entity, mask);
     if (mask !== null && circle !== null) {
       masks.set(entity.id, mask);
@@ -46,17 +48,22 @@ export function shapesOf({ entities, size }, before) {
   return { masks, circles, unknown: entities.map(({ id }) => id).filter((id) => !masks.has(id)) };
 }
 
+/** @type {(source: MaskSource, size: import("./document.js").Size, files: any) => Mask | null} */
+function maskOf(source, size, files) {
+  return "rle" in source ? decoded(source, size) : (files?.maskOf(source.file, size) ?? null);
+}
+
 /**
  * A mask that cannot be decoded counts as unknown: the node says why when it runs.
  *
- * @type {(source: MaskSource, size: import("./document.js").Size) => Mask | null}
+ * @type {(source: {readonly rle: string}, size: import("./document.js").Size) => Mask | null}
  */
 function decoded(source, size) {
   const known = MASKS.get(source);
   if (known !== undefined) {
     return known;
   }
-  const mask = "rle" in source ? tried(source.rle, size) : null;
+  const mask = tried(source.rle, size);
   MASKS.set(source, mask);
   return mask;
 }

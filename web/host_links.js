@@ -1,6 +1,7 @@
-/** What the editor's node is linked to in ComfyUI: the picture and the number of frames, followed as they change. */
+/** What the editor's node is linked to in ComfyUI: picture, frames and weights, followed as they change. */
 
-import { Server } from "./api.js";
+import { Server, ServerError } from "./api.js";
+import { sourceOf, weightsBehind } from "./graph_walk.js";
 
 /** @typedef {import("./api.js").ImageReference} ImageReference */
 /** @typedef {import("./editor.js").TrajectoryEditor} TrajectoryEditor */
@@ -30,6 +31,7 @@ export function followNode(node, editor, { app, api }) {
   /** @type {{picture: string, upstream: string} | null} */
   let executed = null;
   const sample = sampleAddress(api);
+  let asked = ""; // the weights that the editor was told of, or will be
 
   /** @type {() => string} */
   function wanted() {
@@ -41,10 +43,32 @@ export function followNode(node, editor, { app, api }) {
 
   function look() {
     editor.setFrames(framesOf(node));
+    followWeights();
     const address = wanted();
     if (address !== shown) {
       shown = address;
       load(address);
+    }
+  }
+
+  async function followWeights() {
+    const choice = weightsBehind(node);
+    const wanted = JSON.stringify(choice);
+    if (wanted === asked) {
+      return;
+    }
+    asked = wanted;
+    let weights = null;
+    try {
+      weights = choice && (await editor.server.weights(choice));
+    } catch (error) {
+      if (!(error instanceof ServerError && error.reason === "refused")) {
+        asked = asked === wanted ? "" : asked; // asked again: the server may not have been there
+        return;
+      }
+    }
+    if (asked === wanted) {
+      editor.setWeights(weights);
     }
   }
 
@@ -164,7 +188,7 @@ function sampleAddress(api) {
 /** @type {(node: any, name: string) => any} */
 function inputNode(node, name) {
   const slot = node.inputs?.findIndex((/** @type {any} */ input) => input.name === name) ?? -1;
-  return slot < 0 ? null : (node.getInputNode?.(slot) ?? null);
+  return slot < 0 ? null : (sourceOf(node, slot) ?? node.getInputNode?.(slot) ?? null);
 }
 
 /**

@@ -46,7 +46,7 @@ export function layOut(editor) {
     clipPanel(editor),
   ];
   const side = element("div", { class: "da-side" }, ...settings.map((panel) => panel.element));
-  const stage = element("div", { class: "da-stage" }, editor.canvas, message.element);
+  const stage = element("div", { class: "da-stage" }, editor.canvas);
   const toggleSettings = () => root.classList.toggle("da-no-side");
   const bars = [toolbar(editor, toggleSettings), toolOptions(editor), transport(editor)];
   const [tools, options, time] = bars.map((bar) => bar.element);
@@ -56,6 +56,7 @@ export function layOut(editor) {
     tools,
     options,
     element("div", { class: "da-middle" }, stage, side),
+    element("div", { class: "da-messages" }, message.element),
     time,
     help.element,
   );

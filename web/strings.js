@@ -108,6 +108,8 @@ export const ENGLISH = Object.freeze({
   noLine: "no line",
   pinned: "pinned",
   noMask: "mask is found when the graph runs",
+  maskComing: "mask is being read",
+  maskUnread: "mask file missing: {file}. {problem}",
   radius: "Radius",
   radiusAuto: "auto",
   radiusHint: "Radius of the disc in pixels; empty: the largest circle inside the mask",

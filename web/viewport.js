@@ -138,3 +138,12 @@ export function clientToCanvas([x, y], rectangle, canvas) {
 function withinLimits(scale) {
   return Math.min(Math.max(scale, MIN_SCALE), MAX_SCALE);
 }
+
+/**
+ * @param {Size} one
+ * @param {Size} other
+ * @returns {boolean}
+ */
+export function sameSize(one, other) {
+  return one.width === other.width && one.height === other.height;
+}

@@ -1,4 +1,4 @@
-/** What the user should know before generating: discs that leave the frame, overlap, are tiny or move too fast. */
+/** What the user should know before generating: discs that leave the frame, overlap, are tiny, large or too fast. */
 
 import { cameraMotion } from "./camera.js";
 import { frameTimes } from "./easing.js";
@@ -15,7 +15,7 @@ import { cameraTracks, documentTracks, isSeen, onCanvas, paintOrder } from "./tr
  * it (the fastest one for `too_fast`), counted from 0, while the message counts from 1 as the screen does.
  *
  * @typedef {object} Warning
- * @property {"leaves_frame" | "discs_overlap" | "tiny_mask" | "too_fast"} kind
+ * @property {"leaves_frame" | "discs_overlap" | "tiny_mask" | "too_large" | "too_fast"} kind
  * @property {number | null} entity
  * @property {number | null} path
  * @property {number} frame
@@ -28,6 +28,7 @@ import { cameraTracks, documentTracks, isSeen, onCanvas, paintOrder } from "./tr
  * @typedef {object} Limits
  * @property {number | null} speed the farthest that a disc goes from one frame to the next
  * @property {number | null} radius the smallest disc
+ * @property {number | null} [largest] the largest disc; larger ones are painted at this size
  */
 
 /**
@@ -53,6 +54,7 @@ export function documentWarnings(document, circles, defaultAnchor, limits = DEFA
   const tracks = documentTracks(document, circles, defaultAnchor);
   return [
     ...document.entities.flatMap(({ id }) => tinyMask(document, id, circles.get(id), limits.radius)),
+    ...document.entities.flatMap(({ id }) => tooLarge(document, id, circles.get(id), limits.largest ?? null)),
     ...tracks.flatMap((track, path) => (track === null ? [] : leavesFrame(document, path, track))),
     ...tracks.flatMap((track, path) => (track === null ? [] : tooFast(document, path, track, limits.speed))),
     ...overlaps(document, tracks),
@@ -68,6 +70,16 @@ function tinyMask(document, id, circle, limit) {
   const size = `its disc has a radius of ${rounded(circle.radius)} px, and below ${rounded(limit)} px the model hardly`;
   const message = `${named(document, id)} is tiny: ${size} sees it. Give it a larger mask, or crop the picture closer.`;
   return [{ kind: "tiny_mask", entity: id, path: null, frame: 0, message }];
+}
+
+/** @type {(document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) => Warning[]} */
+function tooLarge(document, id, circle, limit) {
+  if (circle === undefined || limit === null || circle.radius <= limit) {
+    return [];
+  }
+  const size = `its disc has a radius of ${rounded(circle.radius)} px, and these weights allow ${rounded(limit)} px`;
+  const message = `${named(document, id)} is large: ${size}. It is painted at that size; a part may be easier to move.`;
+  return [{ kind: "too_large", entity: id, path: null, frame: 0, message }];
 }
 
 /**

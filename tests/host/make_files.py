@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -53,7 +54,11 @@ def generated_files(info: ObjectInfo) -> dict[Path, str]:
     nodes = own_nodes(info)
     files[SNAPSHOT] = {kind: snapshot(node) for kind, node in nodes.items()}
     files[Path("locales/en/nodeDefs.json")] = {kind: texts(node) for kind, node in nodes.items()}
-    files[Path("locales/en/main.json")] = {"nodeCategories": {CATEGORY: CATEGORY}, "dataTypes": link_names(nodes)}
+    files[Path("locales/en/main.json")] = {
+        "nodeCategories": {CATEGORY: CATEGORY},
+        "dataTypes": link_names(nodes),
+        "draganything": {"editor": editors_words()},
+    }
     return {path: json.dumps(data, indent=1, ensure_ascii=False) + "\n" for path, data in files.items()}
 
 
@@ -108,6 +113,12 @@ def link_names(nodes: ObjectInfo) -> dict[str, str]:
     """A word for each kind of link of the pack's own."""
     kinds = {kind for node in nodes.values() for kind in node["output"] if kind.startswith("DRAGANYTHING_")}
     return {kind: kind.removeprefix("DRAGANYTHING_").lower().replace("_", " ") for kind in sorted(kinds)}
+
+
+def editors_words() -> dict[str, str]:
+    """What the trajectory editor says, by key."""
+    table = (ROOT / "web" / "strings.js").read_text("utf-8").split("Object.freeze({")[1].split("\n});")[0]
+    return {key: json.loads(text) for key, text in re.findall(r'^  (\w+):\s+(".*"),$', table, re.MULTILINE)}
 
 
 if __name__ == "__main__":

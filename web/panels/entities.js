@@ -139,8 +139,12 @@ function isChosen({ state }, number) {
 }
 
 /** @type {(editor: TrajectoryEditor, entity: DocumentEntity) => string} */
-function noteOf({ t, state, scene }, { id }) {
+function noteOf({ t, state, scene, maskFiles }, { id, mask }) {
   const paths = state.document.paths.filter((path) => path.entity === id);
+  if (mask !== undefined && "file" in mask && !scene.masks.has(id)) {
+    const problem = maskFiles.problemOf(mask.file, scene.document.size);
+    return problem === null ? t("maskComing") : t("maskUnread", { file: mask.file, problem });
+  }
   if (!scene.masks.has(id)) {
     return t("noMask");
   }

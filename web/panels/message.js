@@ -1,4 +1,4 @@
-/** One line under the picture for hints and errors; read out by screen readers. */
+/** A line under the picture for hints and errors, its place kept free; read out by screen readers. */
 
 import { element } from "../dom.js";
 

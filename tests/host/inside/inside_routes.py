@@ -467,6 +467,55 @@ def test_mask_files_of_the_input_folder_come_inside(serve):
     serve(scenario)
 
 
+def test_a_mask_file_is_shown_and_nothing_else(serve):
+    async def scenario(client: TestClient) -> None:
+        asked = {"file": "mask.png", "size": SEGMENT["size"]}
+        status, found = await posted(client, "mask", asked)
+        assert (status, found["size"]) == (200, SEGMENT["size"])
+        assert overlap(core("masks").decode_rle(found["rle"], HEIGHT, WIDTH), slice(10, 30), slice(20, 44)) == 1
+        for file in (*TRAVERSALS, "pictures/text.png", "gone.png"):
+            status, found = await posted(client, "mask", asked | {"file": file})
+            assert status in (400, 422), file
+            assert folder_paths.base_path not in found["error"]
+
+    serve(scenario)
+
+
+def test_weights_say_what_they_can_follow(serve, weights):
+    pack("nodes.loaders").register_model_folder()
+    models = Path(folder_paths.get_folder_paths("draganything")[0])
+    models.mkdir(parents=True, exist_ok=True)
+    (models / "small").symlink_to(weights / "controlnet")
+    (models / "broken.safetensors").write_bytes(b"no weights")
+    folder_paths.filename_list_cache.clear()
+
+    async def scenario(client: TestClient) -> None:
+        async def asked(**query: str) -> tuple[int, dict[str, Any]]:
+            response = await client.get("/draganything/weights", params=query)
+            return response.status, await response.json()
+
+        status, tiny = await asked(name="tiny")
+        assert status == 200, tiny
+        assert (tiny["anchor"], tiny["max_radius"], tiny["frames"], tiny["max_speed"]) == ("center", 16, 8, None)
+        assert tiny["max_radius_size"] == tiny["size"] == {"height": 128, "width": 128}
+        status, small = await asked(name="draganything/small")
+        assert (status, small["geometry"]) == (200, "exact"), small
+        status, published = await asked(name="draganything/small", preset="published")
+        assert (status, published["anchor"], published["max_radius"]) == (200, "grabbed_point", 50)
+        for query in ({}, {"name": "draganything/broken.safetensors"}, {"name": "tiny", "preset": "../x"},
+                      *({"name": name.encode("utf-8", "replace").decode()} for name in TRAVERSALS)):  # fmt: skip
+            status, answer = await asked(**query)
+            assert status in (400, 422), query
+            assert folder_paths.base_path not in answer["error"]
+
+    try:
+        serve(scenario)
+    finally:
+        (models / "small").unlink()
+        (models / "broken.safetensors").unlink()
+        folder_paths.filename_list_cache.clear()
+
+
 CUT_MASK = DOCUMENT | {"entities": [{"id": 1, "name": "box", "mask": {"rle": "0`e0"}}]}
 REFUSED = [
     ("segment", [1], 400, "expected a JSON object"),
@@ -531,8 +580,8 @@ def test_bodies_are_bounded(serve):
     serve(scenario)
 
 
-def test_a_body_that_does_not_come_is_not_waited_for(serve, routes, monkeypatch):
-    monkeypatch.setattr(routes, "BODY_SECONDS", 0.2)
+def test_a_body_that_does_not_come_is_not_waited_for(serve, monkeypatch):
+    monkeypatch.setattr(pack("nodes.editor_requests"), "BODY_SECONDS", 0.2)
 
     async def trickle() -> Any:
         yield b"{"
