@@ -1,7 +1,8 @@
 """Draws the sample input by formula: ``python -m draganything_core.tiny.make_sample [FOLDER]``.
 
 A beach ball on a meadow and a balloon over hills at dusk: one picture, a mask for each of the two, and a motion
-document in which the ball bounces away and the balloon rises. All of it is this project's own work.
+document in which the ball bounces away and the balloon rises. All of it is this project's own work. The two things are
+of one hue each with a dark rim, as those are that the small model has seen: it keeps a colour, not a pattern of many.
 
 Everything is drawn on a scene of 192 x 192 units, on several samples a pixel, and averaged.
 """
@@ -31,6 +32,7 @@ SCENE = 192.0  # units along each side
 BALL, BALL_RADIUS = (46.0, 138.0), 26.0
 BALLOON, BALLOON_RADIUS = (136.0, 56.0), 24.0
 SUN = (104.0, 92.0)
+RIM = 0.075  # width of the two things' dark edges, of their radius
 
 BALL_LINE = ((46, 138), (78, 104), (112, 142), (146, 126))
 BALLOON_LINE = ((136, 56), (118, 38), (86, 34), (52, 42))
@@ -159,10 +161,11 @@ def _ball(x: Values, y: Values) -> Colours:
     # The pole is tilted towards the eye, so that the stripes meet on the visible side.
     across, pole, depth = right * 0.9 - down * 0.44, (right * 0.44 + down * 0.9) * 0.75 - near * 0.66, near * 0.75
     depth += (right * 0.44 + down * 0.9) * 0.66
-    stripe = np.floor((np.arctan2(across, depth) / (2 * np.pi) + 0.5) * 6).astype(int) % 6
-    colours = np.stack([_colour(c) for c in ("#f4f1e8", "#e2402f", "#f4f1e8", "#f7b52c", "#f4f1e8", "#2377c9")])[stripe]
-    colours = np.where((pole < -0.955)[..., None], _colour("#f4f1e8"), colours)
-    return _lit(colours, right, down, near, gloss=0.55)
+    stripe = np.floor((np.arctan2(across, depth) / (2 * np.pi) + 0.5) * 6).astype(int) % 2
+    colours = np.stack([_colour(c) for c in ("#bcd3fb", "#2f6df0")])[stripe]
+    colours = np.where((pole < -0.955)[..., None], _colour("#2f6df0"), colours)
+    colours = _lit(colours, right, down, near, gloss=0.55)
+    return _mix(colours, _colour("#0c1f45"), _step(np.hypot(right, down) - (1 - RIM), softness=0.03))
 
 
 def _in_balloon(x: Values, y: Values) -> Inside:
@@ -182,13 +185,13 @@ def _balloon(x: Values, y: Values) -> Colours:
     half_width = np.where(down <= 0.6, np.sqrt((1 - down**2).clip(1e-6)), (0.8 - (down - 0.6) * 0.75).clip(0.05))
     right = ((x - BALLOON[0]) / radius / half_width).clip(-1, 1)
     gore = np.floor((np.arcsin(right) / np.pi + 0.5) * 9).astype(int).clip(0, 8)
-    colours = np.stack([_colour(c) for c in ("#7b2d8b", "#f2efe2", "#e8613c")])[gore % 3]
-    band = (np.abs(down - 0.12) < 0.13)[..., None]
-    colours = np.where(band, _colour("#f6c445"), colours)
+    colours = np.stack([_colour(c) for c in ("#f2402c", "#fbbdb2", "#f2402c")])[gore % 3]
     flat = right * half_width
     colours = _lit(
         colours, flat, down.clip(-1, 0.75), np.sqrt((1 - flat**2 - down.clip(-1, 0.75) ** 2).clip(0)), gloss=0.2
     )
+    inwards = np.minimum(half_width * (1 - np.abs(right)), np.where(down < 0, 1 - np.hypot(flat, down), 1.0))
+    colours = _mix(colours, _colour("#45100a"), _step(RIM + 0.015 - inwards, softness=0.03))
     wicker = _mix(_flat(x, "#5a3b22"), _colour("#a97c4a"), 0.5 + 0.5 * np.sin(x * 2.6) * np.sin(y * 2.6))
     return np.where((down > 1.38)[..., None], wicker, colours)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -16,12 +15,19 @@ import pytest
 import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
+from found_host import host_or_skip
 from graph_files import upstream
 from make_files import ROOT, SNAPSHOT, generated_files, own_nodes
-from server import Host, HostMissingError, RefusedError, Server
-from workflow_graphs import HOST_PICTURE, MODELS, WITH_DOWNLOADS, WITHOUT_DOWNLOADS, waving_arm
+from server import RefusedError, Server
+from workflow_graphs import WITH_DOWNLOADS, WITHOUT_DOWNLOADS, waving_arm
+from workflow_parts import HOST_PICTURE, MODELS, SAMPLE
 
 from draganything_core.curves import document_tracks
+from draganything_core.document import document_from_json
+from draganything_core.evaluation.located_paths import located_error
+from draganything_core.motion_input import read_motion
+from draganything_core.segment import GrabCutSegmenter, resolve_entities
+from draganything_core.tiny.figures import FIGURES
 from draganything_core.types import Entities, Size
 from draganything_core.video import read_video
 
@@ -29,18 +35,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflows")]  # one ser
 
 PACK_NAME = "Some.other+name_(2)"  # the folder may have any that the host's own web server can serve
 TINY_SIZE = (128, 128)  # px, height and width of the tiny model's videos
+# Those in which things are dragged that are small enough to be searched for; the card bounds no ground's error.
+DRAGGED_THINGS = ("first_drag", "foreground", "both_at_once", "background_pinned", "clicks_without_weights")
 IMPORT_SECONDS = 0.5
 NOT_APPLIED = "control could not be applied"  # all that the host says of residuals of another shape
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    try:
-        host = Host.find()
-    except HostMissingError as error:
-        if "COMFYUI_PATH" in os.environ:
-            pytest.fail(str(error))
-        pytest.skip(f"NO WORKFLOW WAS TESTED IN COMFYUI: {error}")
+    host = host_or_skip("NO WORKFLOW WAS TESTED IN COMFYUI")
     base = tmp_path_factory.mktemp("comfyui")
     for model in MODELS:
         for path in model.files(base / "models"):
@@ -103,6 +106,25 @@ def test_a_workflow_without_downloads_runs_twice(server, name):
     again = changed(prompt, seed=2, steps=2, lines=False)
     assert check_videos(server, server.run(again), frames) == videos
     assert NOT_APPLIED not in server.log
+
+
+@pytest.mark.parametrize("name", DRAGGED_THINGS)
+def test_things_go_where_they_are_dragged_as_the_models_card_says(server, name):
+    bound = json.loads(FIGURES.read_text())["rows"]["control"]["nine_of_ten_px"]
+    prompt = prompt_of(name)
+    outputs = server.run(prompt)
+    (video,) = (
+        server.file(file)
+        for results in outputs.values()
+        for file in results.get("images", [])
+        if file["filename"].endswith(".mp4")
+    )
+    (text,) = (node["inputs"]["document"] for node in prompt.values() if "document" in node["inputs"])
+    document, picture = document_from_json(text), read_motion(SAMPLE).image
+    entities = resolve_entities(document, picture, GrabCutSegmenter(), SAMPLE.parent)
+    error = located_error(read_video(video)[0], picture, *document_tracks(document, entities))
+    assert error.is_measured, str(error)
+    assert error.mean_px <= bound, str(error)
 
 
 @pytest.mark.parametrize("name", [make.__name__ for make in WITH_DOWNLOADS])
