@@ -639,15 +639,16 @@ def hostile(dice: random.Random) -> tuple[str, bytes]:
         "cancel": {"request": "one"},
         "import": {"name": "a.json", "content": content, "size": SEGMENT["size"], "frames": 3, "image": IMAGE},
         "export": {"document": DOCUMENT, "format": dice.choice(["tracks", "demo", "kj-coords"]), "image": IMAGE},
+        "mask": {"file": IMAGE["filename"], "size": SEGMENT["size"]},
     }
-    route = dice.choice(["segment", "segment", "cancel", "import", "export"])
+    route = dice.choice(["segment", "segment", "cancel", "import", "export", "mask"])
     data = json.loads(json.dumps(bodies[route]))
     kind = dice.choice(["odd", "odd", "odd", "traversal", "bytes", "nested", "noise", "sizes", "missing", "long"])
     if kind == "traversal":
         for key in ("filename", "subfolder"):
             data.setdefault("image", dict(IMAGE))[key] = dice.choice(TRAVERSALS)
         data["segmenter"] = dice.choice(["grabcut", dice.choice(TRAVERSALS)])
-        data["name"] = dice.choice(TRAVERSALS)
+        data["name"] = data["file"] = dice.choice(TRAVERSALS)
     elif kind == "sizes":
         largest = {side: dice.choice([1, 16384, 16385, 10**9, -5, 0, 2**70]) for side in ("height", "width")}
         (data["document"] if route == "export" else data)["size"] = largest
@@ -677,8 +678,13 @@ def test_a_thousand_hostile_requests(serve, slow_sam, base):
     statuses: dict[int, int] = {}
 
     async def send(client: TestClient) -> None:
-        route, body = hostile(dice)
-        response = await client.post(f"/draganything/{route}", data=body)
+        if dice.random() < 0.1:
+            body = json.dumps([dice.choice(TRAVERSALS), dice.choice(ODD)]).encode()  # what is shown if it fails
+            name, preset = (str(text).encode("utf-8", "replace").decode()[:2000] for text in json.loads(body))
+            response = await client.get("/draganything/weights", params={"name": name, "preset": preset})
+        else:
+            route, body = hostile(dice)
+            response = await client.post(f"/draganything/{route}", data=body)
         answer = await response.json()
         assert response.status == 200 or 400 <= response.status < 500, (response.status, body[:2000])
         if response.status != 200:
@@ -688,6 +694,7 @@ def test_a_thousand_hostile_requests(serve, slow_sam, base):
 
     async def scenario(client: TestClient) -> None:
         assert (await posted(client, "segment", SEGMENT))[0] == 200  # what is imported at first use is
+        assert (await client.get("/draganything/weights", params={"name": "tiny"})).status == 200
         opened.watching = True
         for _ in range(125):
             await asyncio.gather(*(send(client) for _ in range(8)))
