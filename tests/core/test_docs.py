@@ -73,7 +73,8 @@ def code(page):
 def commands(page):
     """(module, options) of every command line of the package that a page shows."""
     found = [
-        re.search(r"\bpython -m (draganything_core\.\w+)(.*)|-m (draganything_core\.\w+)(.*)", c) for c in code(page)
+        re.search(r"\bpython -m (draganything_core(?:\.\w+)+)(.*)|-m (draganything_core(?:\.\w+)+)(.*)", c)
+        for c in code(page)
     ]
     pairs = [[part for part in match.groups() if part is not None] for match in found if match]
     return [(module, re.findall(r"(?<!\S)--[\w.-]+", rest)) for module, rest in pairs]
