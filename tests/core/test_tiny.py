@@ -127,7 +127,7 @@ def test_held_out_sprites_go_where_they_are_dragged():
         clip = protocol.clip(number)
         scores.append(score_clip(row_video("control", models, protocol, clip, number), clip))
     summary = pooled(scores)
-    assert summary.median_px < 0.5 * summary.standing_px  # the card has the figures over many clips
+    assert summary.median_px < 0.25 * summary.standing_px  # the card has the figures over many clips
 
 
 # --- sample input -----------------------------------------------------------------------------------------------------
