@@ -13,6 +13,7 @@ from torch import Tensor
 
 from ..annotation_format import DONE, Annotation, load_annotation
 from ..camera import CAMERA_ENTITY_ID
+from ..data.synthetic import SyntheticClip
 from ..types import Entities, Size, Tracks
 from .heldout import PROTOCOLS, HeldoutProtocol, load_protocol
 
@@ -124,6 +125,17 @@ def open_protocol(file: Path | str) -> AnyProtocol:
         raise ValueError(f"{path}: not a protocol of an annotated dataset ({error})") from error
 
 
+def drawn_case(clip: SyntheticClip, number: int) -> Case:
+    """What is judged of a drawn clip: what it asks for, and its exact masks."""
+    entities, tracks = clip.requested
+    index = torch.zeros(clip.ids.shape, dtype=torch.int16)
+    for k, entity in enumerate(entities):
+        if entity.entity_id != CAMERA_ENTITY_ID:  # which is the number of the void in the masks
+            index[clip.ids == entity.entity_id] = k + 1
+    masked = torch.ones(len(clip.frames), dtype=torch.bool)
+    return Case(number, f"{number:05d}", clip.frames, entities, tracks, index, masked, clip.size)
+
+
 class SyntheticCases:
     """The clips of a protocol of drawn ones, whose truth is exact."""
 
@@ -134,14 +146,7 @@ class SyntheticCases:
         self.clips = tuple(f"{number:05d}" for number in range(protocol.count))
 
     def case(self, number: int) -> Case:
-        clip = self.protocol.clip(number)
-        entities, tracks = clip.requested
-        index = torch.zeros(clip.ids.shape, dtype=torch.int16)
-        for k, entity in enumerate(entities):
-            if entity.entity_id != CAMERA_ENTITY_ID:  # which is the number of the void in the masks
-                index[clip.ids == entity.entity_id] = k + 1
-        masked = torch.ones(len(clip.frames), dtype=torch.bool)
-        return Case(number, self.clips[number], clip.frames, entities, tracks, index, masked, clip.size)
+        return drawn_case(self.protocol.clip(number), number)
 
 
 class AnnotatedCases:

@@ -26,15 +26,15 @@ from ..annotation_config import lucas_kanade
 from ..atomic import write_text
 from ..camera import CAMERA_ENTITY_ID
 from ..data.synthetic import SyntheticClip
+from ..digests import weights_sha256
 from ..evaluation.bench import sheet
-from ..evaluation.cases import Case
+from ..evaluation.cases import drawn_case
 from ..evaluation.judging import VERSION, Judge
 from ..evaluation.sprite_scores import score_clip
 from ..models import Models, load_models
 from ..pictures import save_png
 from ..training.config import TrainingConfig
 from ..training.config_file import config_to_yaml
-from ..training.encoding import weights_sha256
 from ..training.order import noise_generator
 from ..types import Entities, Size, Tracks
 from .definition import Arm, Clips, Experiment, Inference
@@ -179,7 +179,7 @@ def judged_clip(
     began = time.perf_counter()
     video = made_video(models, clip, number, inference)
     seconds = time.perf_counter() - began
-    case = _case(clip, number)
+    case = drawn_case(clip, number)
     judgement, _ = Judge(lucas_kanade()).judgement(video, case)
     if picture is not None:
         save_png(sheet("made", case, video), picture)
@@ -230,16 +230,6 @@ def asked_tracks(entities: Entities, tracks: Tracks, number: int, inference: Inf
 def native_shape(place: Place) -> tuple[Size, int]:
     config = json.loads((place.controlnet / "config.json").read_text("utf-8"))
     return Size(*config["size"]), config["frames"]
-
-
-def _case(clip: SyntheticClip, number: int) -> Case:
-    entities, tracks = clip.requested
-    index = torch.zeros(clip.ids.shape, dtype=torch.int16)
-    for k, entity in enumerate(entities):
-        if entity.entity_id != CAMERA_ENTITY_ID:  # which is the number of the void in the masks
-            index[clip.ids == entity.entity_id] = k + 1
-    masked = torch.ones(len(clip.frames), dtype=torch.bool)
-    return Case(number, f"{number:05d}", clip.frames, entities, tracks, index, masked, clip.size)
 
 
 def _claim(folder: Path, wanted: Mapping[str, Any]) -> None:
