@@ -227,7 +227,7 @@ def test_an_unreadable_document_is_kept(page, editor):
     page.locator(".da-message.da-error").wait_for()
     assert editor.saved() == '{"version": 9}'
     editor.tool("pin")
-    editor.click((190, 60))  # the message lies over the lower edge
+    editor.click((190, 60))
     assert json.loads(editor.saved())["paths"][0]["static"]
 
 
