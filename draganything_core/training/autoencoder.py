@@ -54,7 +54,18 @@ def picture_losses(decoded: Tensor, pictures: Tensor, weights: Autoencoder) -> T
             losses = losses + weights.gradient * _per_picture((own.diff(dim=axis) - true.diff(dim=axis)).abs())
     losses = losses + weights.chroma * _per_picture((_chroma(decoded) - _chroma(pictures)).abs())
     blocks = F.avg_pool2d(decoded, LATENT_SCALE) - F.avg_pool2d(pictures, LATENT_SCALE)
-    return losses + weights.pooled * _per_picture(blocks.abs())
+    losses = losses + weights.pooled * _per_picture(blocks.abs())
+    if weights.sharpness:
+        # Where an edge may lie here or there, all other errors are least for a blurred one. This one is not.
+        losses = losses + weights.sharpness * _per_picture((_steepness(decoded) - _steepness(pictures)).abs())
+    return losses
+
+
+def _steepness(pictures: Tensor) -> Tensor:
+    """(B,C,H/8,W/8) root mean square of the steps between neighbouring pixels of each 8x8 block."""
+    across = F.pad(pictures.diff(dim=-1).square(), (0, 1))
+    down = F.pad(pictures.diff(dim=-2).square(), (0, 0, 0, 1))
+    return (F.avg_pool2d(across + down, LATENT_SCALE) + 1e-6).sqrt()
 
 
 def _chroma(pictures: Tensor) -> Tensor:

@@ -256,6 +256,7 @@ class Autoencoder:
 
     crop: px of a square's side. latents: how strongly the encoder is held to ``tiny.latents.plan_latents``.
     chroma, pooled, gradient: weights of the errors in colour, in the means of 8x8 px, and in steps between pixels.
+    sharpness: weight of the error in how large those steps are in each 8x8 px, wherever in it they lie.
     noise: deviation of the noise on the latents that the decoder learns to see through. decode: "encoded" latents, or
     those of the "plan", which stay the same while the encoder learns to make them: their pictures move as latents do,
     so that a small video model learns them sooner. train: "decoder" leaves the
@@ -267,6 +268,7 @@ class Autoencoder:
     chroma: float = 2.0
     pooled: float = 1.0
     gradient: float = 1.0
+    sharpness: float = 0.0
     noise: float = 0.04
     decode: Literal["encoded", "plan"] = "encoded"
     train: Literal["all", "decoder"] = "all"

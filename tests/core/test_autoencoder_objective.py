@@ -49,6 +49,23 @@ def test_the_plan_tells_how_much_the_brightness_of_a_block_varies():
     assert plan_latents(picture)[0, 3].item() == pytest.approx(12 * 0.5 - 0.7)
 
 
+def test_sharpness_asks_how_steep_an_edge_is_and_not_where():
+    truth = torch.zeros(1, 3, 16, 16)
+    truth[..., 4:] = 1
+    shifted, blurred = torch.zeros_like(truth), truth.clone()
+    shifted[..., 5:] = 1
+    blurred[..., 3], blurred[..., 4], blurred[..., 5] = 0.25, 0.5, 0.75
+    sharp, plain = Autoencoder(sharpness=1.0), Autoencoder()
+    cost = {
+        name: (picture_losses(picture, truth, sharp) - picture_losses(picture, truth, plain)).item()
+        for name, picture in {"same": truth, "shifted": shifted, "blurred": blurred}.items()
+    }
+    assert cost["same"] == pytest.approx(0, abs=1e-6)
+    assert cost["shifted"] == pytest.approx(0, abs=1e-6)
+    # One step of 1 in each row of 8 px against four of a quarter: root mean squares of 1/8 and of 1/8 * 1/4.
+    assert cost["blurred"] == pytest.approx((8**-0.5 - 32**-0.5) / 2, rel=1e-3)  # in the left half of the blocks
+
+
 def test_a_perfect_picture_costs_nothing_and_each_kind_of_error_does():
     truth = pictures()
     weights = Autoencoder()
