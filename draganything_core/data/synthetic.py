@@ -26,7 +26,7 @@ VOID_ID = 0
 GROUND_ID = 28
 FIRST_CATEGORY = 61  # of a shape's sprites, in the order of SHAPES
 
-GROUND_MARKS = 0.2  # of the short side: size of a stripe, check or dot of the ground
+GROUND_MARKS = 0.3  # of the short side: size of a stripe, check or dot of the ground
 
 
 @dataclass(frozen=True, eq=False)

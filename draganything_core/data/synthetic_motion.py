@@ -48,11 +48,11 @@ class SyntheticConfig:
     size: Size = field(default_factory=lambda: Size(128, 128))
     frames: int = 8
     sprites: tuple[float, ...] = (0.5, 0.35, 0.15)
-    radius: tuple[float, float] = (0.11, 0.17)
+    radius: tuple[float, float] = (0.13, 0.2)
     travel: tuple[float, float] = (0.14, 0.66)
-    background: float = 0.08
-    both: float = 0.1
-    camera: float = 0.12
+    background: float = 0.1
+    both: float = 0.12
+    camera: float = 0.18
     zoom: float = 0.4
     pan: float = 0.5
     pan_distance: tuple[float, float] = (0.1, 0.35)

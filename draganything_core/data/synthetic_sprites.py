@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 Samples = NDArray[np.float32]  # (rows, columns) or (rows, columns, channels) in 0..1
 
-RIM = 1.6  # px; the dark edge that keeps a sprite apart from any ground
+RIM = 1.6  # px; the darker edge that keeps a sprite apart from any ground
+MARKS = 1.4  # of a sprite's radius: size of a stripe, check or dot on it; much finer ones are lost in blocks of 8x8
+SOFTNESS = 2  # px over which an edge goes from one colour to the other, as in photographs
 HUE_GAP = 0.12  # of the colour circle; sprites of one clip are at least this far apart where there is room
 GROUND_SAMPLES = 2  # samples a pixel of a ground that moves; its patterns are smooth enough for linear reading
 SUBPIXEL_BITS = 8  # OpenCV fills polygons whose corners are whole numbers of 1/256 sample
@@ -79,13 +81,14 @@ def draw_sprite(rng: np.random.Generator, radius: float, taken_hues: list[float]
     cv2.polylines(edge, corners, True, 1, round(2 * RIM * supersampling), shift=SUBPIXEL_BITS)
 
     along = ((np.arange(side) - (side - 1) / 2) / supersampling).astype(np.float32)
-    value = _texture(texture, rng, along, along, radius)
+    value = _texture(texture, rng, along, along, MARKS * radius)
     dark, light, rim = _tones(rng, hue)
     colour = dark + (light - dark) * value[..., None]
     colour[edge > 0] = rim
     samples = np.dstack([colour * inside[..., None], inside])
-    # A pixel is the mean of its samples: filtered here once, so that reading one place gives the whole pixel.
-    samples = cv2.blur(samples, (supersampling, supersampling), borderType=cv2.BORDER_CONSTANT)
+    # Filtered here once, so that reading one place gives the whole pixel with the softness of its surroundings.
+    window = SOFTNESS * supersampling + 1  # odd, or the sprite would be shifted by half a sample
+    samples = cv2.blur(samples, (window, window), borderType=cv2.BORDER_CONSTANT)
     return SpriteArt(shape, texture, hue, radius, supersampling, samples)
 
 
@@ -120,7 +123,7 @@ def draw_ground(
     tints = middle + rng.uniform(-0.17, 0.17, (cells, cells, 1)) + rng.uniform(-0.07, 0.07, (cells, cells, 3))
     samples = cv2.resize(tints.astype(np.float32), (columns, rows), interpolation=cv2.INTER_CUBIC)
     pattern = str(rng.choice(("none", *PATTERNS)))
-    marks = 0.04 * _noise(rng, rows, columns, max(size) / (0.3 * unit))
+    marks = 0.04 * _noise(rng, rows, columns, max(size) / (0.5 * unit))
     if pattern != "none":
         marks += rng.uniform(0.08, 0.2) * (_texture(pattern, rng, down, across, unit) - 0.5)
     samples += marks[..., None]
@@ -193,14 +196,14 @@ def _turned(outlines: Outlines, angle: float) -> Outlines:
 
 def _texture(kind: str, rng: np.random.Generator, down: Samples, across: Samples, unit: float) -> Samples:
     if kind == "noise":
-        return 0.5 + 0.5 * _noise(rng, len(down), len(across), float(across[-1] - across[0]) / (0.35 * unit))
+        return 0.5 + 0.5 * _noise(rng, len(down), len(across), float(across[-1] - across[0]) / (0.5 * unit))
     angle, wave = rng.uniform(0, np.pi), 2 * np.pi / (rng.uniform(0.7, 1.1) * unit)
     first, second = rng.uniform(0, 2 * np.pi, 2)
     cosine, sine = np.float32(wave * np.cos(angle)), np.float32(wave * np.sin(angle))
     if kind == "spot":
         x, y = rng.uniform(-0.4, 0.4, 2) * unit
         distance = np.sqrt((across - np.float32(x)) ** 2 + (down[:, None] - np.float32(y)) ** 2)
-        return np.clip(0.5 + (0.38 * unit - distance) / 2, 0, 1).astype(np.float32)
+        return np.clip(0.5 + (0.38 * unit - distance) / (0.3 * unit), 0, 1).astype(np.float32)
     # exp(i(a + b)) = exp(ia) exp(ib): the waves across the whole grid from those along its two sides.
     along = np.exp(1j * (across * cosine + np.float32(first))) * np.exp(1j * (down * sine))[:, None]
     if kind == "stripes":
@@ -233,9 +236,9 @@ def _tones(rng: np.random.Generator, hue: float) -> tuple[Samples, Samples, Samp
     """Dark tone, light tone and rim of one vivid hue."""
     saturation, value = rng.uniform(0.75, 1.0), rng.uniform(0.8, 1.0)
     vivid = hue, saturation, value
-    shaded = hue, saturation, value * 0.5
+    shaded = hue, saturation, value * 0.6
     pale = hue, saturation * 0.35, min(1.0, value + 0.1)
     dark, light = (shaded, vivid) if rng.random() < 0.5 else (vivid, pale)
-    rim = hue, saturation, value * 0.28
+    rim = hue, saturation, value * 0.45
     first, second, third = (np.array(colorsys.hsv_to_rgb(*tone), dtype=np.float32) for tone in (dark, light, rim))
     return first, second, third
