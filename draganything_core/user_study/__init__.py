@@ -1,0 +1,1 @@
+"""Which of two videos do people prefer? Blind pairs in one page, and what came of the votes."""
