@@ -10,8 +10,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from .sparse_encoder import convolve_sparsely
+from .surroundings import NumberedMap, numbered_values
 from .types import ConditionMaps
 
+INDEX_BYTES = 56  # about what a pixel takes while the frames' surroundings are compared with each other
 CHUNK_BYTES = 256 * 2**20  # what one chunk's largest activation may take; 2 frames of 320x576 in fp32
 
 
@@ -50,9 +53,11 @@ class ConditionEncoder(nn.Module):
     ) -> Tensor:
         """(T, out_channels, H/8, W/8) features of the maps.
 
-        The maps (0..1 Gaussians, times gaussian_scale) are moved to ``device`` and ``dtype`` chunk by chunk;
-        None: where the weights are. chunk_frames bounds memory and changes no result; None: about 256 MiB an
-        activation. Raises ValueError where the embeddings have another width than the network's entity channels.
+        The maps' Gaussians are 0..1, the network gets gaussian_scale times them. ``device`` and ``dtype``: where and
+        in what to compute; None: as the weights are. Without gradients each branch is computed once for what is
+        different in its map, see ``sparse_encoder``; with them, and where too much is different, densely, in chunks:
+        chunk_frames bounds their memory and changes no result; None: about 256 MiB an activation.
+        Raises ValueError where the embeddings have another width than the network's entity channels.
         """
         if maps.embeddings.shape[1] != self.entity_channels:
             raise ValueError(
@@ -61,14 +66,23 @@ class ConditionEncoder(nn.Module):
             )
         device = device or _device_of(self.conv_in.weight, maps.gaussian.device)
         dtype = dtype or self.conv_in.weight.dtype
+        chunk = chunk_frames or self._frames_per_chunk(maps, dtype)
+        if torch.is_grad_enabled():
+            return self._encode_densely(maps, gaussian_scale, chunk, device, dtype)
+        # As many frames at once as memory allows: what rests or repeats in them is computed once.
+        together = max(1, CHUNK_BYTES // (INDEX_BYTES * maps.size.height * maps.size.width))
+        groups = [maps.sliced(slice(first, first + together)) for first in range(0, maps.frames, together)]
+        return torch.cat([self._encode_sparsely(group, gaussian_scale, chunk, device, dtype) for group in groups])
+
+    def _encode_densely(
+        self, maps: ConditionMaps, gaussian_scale: float, chunk: int, device: torch.device, dtype: torch.dtype
+    ) -> Tensor:
         embeddings = maps.embeddings.to(device, dtype)
 
         def encode(gaussian: Tensor, entity_index: Tensor, embeddings: Tensor) -> Tensor:
-            gaussian = gaussian.to(device, dtype) * gaussian_scale
-            gaussian = gaussian.expand(-1, self.conv_in.in_channels, -1, -1)
+            gaussian = self._as_input(gaussian, gaussian_scale, device, dtype)
             return self.encode_gaussian(gaussian) + self.encode_entities(entity_index.to(device), embeddings)
 
-        chunk = chunk_frames or self._frames_per_chunk(maps, dtype)
         features = []
         for gaussian, entity_index in zip(maps.gaussian.split(chunk), maps.entity_index.split(chunk), strict=True):
             if self.gradient_checkpointing and torch.is_grad_enabled():
@@ -76,6 +90,33 @@ class ConditionEncoder(nn.Module):
             else:
                 features.append(encode(gaussian, entity_index, embeddings))
         return torch.cat(features)
+
+    def _encode_sparsely(
+        self, maps: ConditionMaps, gaussian_scale: float, chunk: int, device: torch.device, dtype: torch.dtype
+    ) -> Tensor:
+        # Not every kind of device can sort and count, which is what comparing comes to.
+        indexing = device if device.type in ("cpu", "cuda") else torch.device("cpu")
+        pixels, values = numbered_values(rearrange(maps.gaussian.to(indexing), "t 1 h w -> t h w"))
+        table = self._as_input(rearrange(values, "n -> n 1 1 1"), gaussian_scale, device, dtype)
+        features = convolve_sparsely(pixels, table.flatten(1), [self.conv_in, *self.blocks, self.conv_out])
+        if features is None:
+            inputs = (self._as_input(some, gaussian_scale, device, dtype) for some in maps.gaussian.split(chunk))
+            features = torch.cat([self.encode_gaussian(gaussian) for gaussian in inputs])
+
+        embeddings = maps.embeddings.to(device, dtype)
+        index = maps.entity_index.to(indexing)
+        is_entity = (index >= 0) & (index < len(embeddings))
+        pixels = NumberedMap(torch.where(is_entity, index + 1, 0).int(), len(embeddings) + 1)
+        table = F.pad(embeddings, (0, 0, 1, 0))  # number 0 is no entity's
+        of_entities = convolve_sparsely(pixels, table, [*self.blocks_feature, self.conv_out_feature])
+        if of_entities is None:
+            indices = (some.to(device) for some in maps.entity_index.split(chunk))
+            of_entities = torch.cat([self.encode_entities(index, embeddings) for index in indices])
+        return features.add_(of_entities)
+
+    def _as_input(self, gaussian: Tensor, scale: float, device: torch.device, dtype: torch.dtype) -> Tensor:
+        # (n, gaussian_channels, H, W) of (n, 1, H, W) in 0..1
+        return (gaussian.to(device, dtype) * scale).expand(-1, self.conv_in.in_channels, -1, -1)
 
     def encode_gaussian(self, gaussian: Tensor) -> Tensor:
         """(t, out_channels, H/8, W/8) of Gaussian frames (t, gaussian_channels, H, W), already at their scale."""
