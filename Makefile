@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 TORCH ?= torch==2.11.0 torchvision==0.26.0
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training prove-overfit prove-memory train-tiny evaluate-tiny comfyui clean
+.PHONY: help env demo test test-fast web lint format types contracts goldens benchmark full-size prove-training prove-overfit prove-memory prove-full-size measure-editor train-tiny evaluate-tiny comfyui clean
 
 help:
 	@echo "make demo       draw, drag and generate with the small built-in model -> output/demo.mp4"
@@ -16,11 +16,13 @@ help:
 	@echo "make test-fast  the same without the slow tests"
 	@echo "make web        the editor's modules: types and tests"
 	@echo "make goldens    check outputs of the original code: make goldens DIRS='path ...' (default: the shipped ones)"
-	@echo "make benchmark  time the condition maps"
+	@echo "make benchmark  time every part beside a plain way to the same (minutes, 5 GB of memory)"
 	@echo "make full-size  time the ControlNet with full-size random weights (minutes, 5 GB of memory)"
 	@echo "make prove-training  kill a training run 50 times and compare it with one that was left alone (minutes)"
 	@echo "make prove-overfit   teach a ControlNet one clip by heart on the shipped video UNet (minutes)"
 	@echo "make prove-memory    run a workflow 20 times in one ComfyUI server and watch its memory (minutes)"
+	@echo "make prove-full-size run the workflows for full-size models on random weights (9 GB of disk, 14 of memory)"
+	@echo "make measure-editor  time the trajectory editor in Chromium"
 	@echo "make train-tiny      train a small model for CPUs (hours on two cores; goes on where it stopped)"
 	@echo "make evaluate-tiny   judge the built-in model on 200 held-out clips (minutes)"
 	@echo "make comfyui    link the pack into ComfyUI, start it and open the first workflow"
@@ -84,7 +86,7 @@ goldens: env
 	$(BIN)/python tests/goldens/check.py $(DIRS)
 
 benchmark: env
-	$(BIN)/python -m benchmarks.conditions
+	$(BIN)/python -m benchmarks --page docs/performance.md
 
 full-size: env
 	$(BIN)/python -m benchmarks.full_size_controlnet --dtype bf16
@@ -98,6 +100,13 @@ prove-overfit: env
 
 prove-memory: env
 	$(BIN)/python tests/host/prove_memory.py
+
+FULL_SIZE ?= output/full_size
+prove-full-size: env
+	$(BIN)/python tests/host/prove_full_size.py $(FULL_SIZE)
+
+measure-editor: env
+	$(BIN)/python tests/browser/measure_editor.py
 
 # Two processes of one thread each; PROCESSES=1 on one core. Each run goes on where it was stopped.
 PROCESSES ?= 2

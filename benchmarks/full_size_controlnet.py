@@ -15,14 +15,17 @@ import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
+from torch import nn
 
 from draganything_core.controlnet import SvdControlNet
 from draganything_core.types import ConditionMaps, Size
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 ENTITIES = 3
+Network = TypeVar("Network", bound=nn.Module)
 
 
 def main() -> None:
@@ -61,17 +64,20 @@ def main() -> None:
 
 def random_controlnet(dtype: torch.dtype) -> SvdControlNet:
     """The full-size network in its type from the start, so that no second copy is ever held."""
-    torch.set_default_dtype(dtype)
     with torch.device("meta"):
         controlnet = SvdControlNet()
-    torch.set_default_dtype(torch.float32)
-    controlnet.to_empty(device="cpu")
-    for name, parameter in controlnet.named_parameters():
+    return random_weights(controlnet, dtype)
+
+
+def random_weights(network: Network, dtype: torch.dtype) -> Network:
+    """A network made on the "meta" device, with random weights of a type on the CPU."""
+    network.to(dtype).to_empty(device="cpu")
+    for name, parameter in network.named_parameters():
         if parameter.ndim > 1:
             torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
         else:
             torch.nn.init.constant_(parameter, float(name.endswith("weight")))  # gains 1, biases 0
-    return controlnet.eval()
+    return network.requires_grad_(False).eval()
 
 
 def random_maps(frames: int, size: Size, channels: int) -> ConditionMaps:

@@ -127,7 +127,7 @@ class DragAnythingPipeline(DiffusionPipeline):
             the steps, 0..1, in which control acts.
         split_guidance: the two halves of guidance one after the other, for half the memory.
         decode_chunk_size: frames decoded at once (fewer: less memory, slightly other pixels); encode_chunk_size: frames
-            of the condition maps encoded at once.
+            of the condition maps encoded at once where that is done densely.
         generator: one, or one a picture. latents (B,T,4,h,w) unit noise and image_noise (B,3,H,W) replace its draws.
         output_type: "pt", "np", "pil" or "latent".
         callback_on_step_end(pipeline, step, timestep, tensors): may return {"latents": ...}; tensors among "latents",
@@ -173,6 +173,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         condition_features = self._encode_conditions(maps, control_strength, device, encode_chunk_size)
 
         self.scheduler.set_timesteps(num_inference_steps, device=device)
+        self.scheduler.set_begin_index(0)  # it would look for it on the device, and wait for the answer
         latents = self._initial_latents(batch, frames, Size.of(pixels), device, generator, latents)
         guidance = guidance.to(device).view(1, frames, 1, 1, 1)
         with self.progress_bar(total=num_inference_steps) as progress:

@@ -336,10 +336,12 @@ class ControlResiduals:
     mid: Tensor
 
     def scaled(self, strength: float) -> ControlResiduals:
-        return ControlResiduals(tuple(d * strength for d in self.down), self.mid * strength)
+        """Each residual times the strength; the very same residuals where that is 1."""
+        return self.multiplied((strength,) * len(self.down), strength)
 
     def multiplied(self, down: tuple[float, ...], mid: float) -> ControlResiduals:
-        """Each residual times its own factor (the released weights' multiplicities)."""
+        """Each residual times its own factor (the released weights' multiplicities); those times 1 are not copied."""
         if len(down) != len(self.down):
             raise ValueError(f"{len(self.down)} skip residuals need as many factors, got {len(down)}")
-        return ControlResiduals(tuple(d * f for d, f in zip(self.down, down, strict=True)), self.mid * mid)
+        products = [d if f == 1 else d * f for d, f in zip((*self.down, self.mid), (*down, mid), strict=True)]
+        return ControlResiduals(tuple(products[:-1]), products[-1])

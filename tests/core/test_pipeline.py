@@ -69,6 +69,12 @@ def test_the_conditions_are_encoded_once_a_video(pipeline):
     assert len(calls) == 1  # without control there is nothing to encode
 
 
+def test_the_first_step_is_not_looked_for_on_the_device(pipeline, monkeypatch):
+    # On a GPU each such look waits for everything before it.
+    monkeypatch.setattr(type(pipeline.scheduler), "index_for_timestep", lambda *_: pytest.fail("searched"))
+    sample(pipeline)
+
+
 def test_residual_multiplicity_is_read_from_the_config():
     once = small_pipeline()
     doubled = small_pipeline(residual_multiplicity=[2.0] * SKIPS, mid_multiplicity=2.0)

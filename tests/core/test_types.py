@@ -149,5 +149,6 @@ def test_residuals_are_scaled_and_multiplied_one_by_one():
     assert [float(d.max()) for d in (*halved.down, halved.mid)] == [0.5, 0.5, 0.5]
     multiplied = residuals.multiplied((4, 3), 2)
     assert [float(d.max()) for d in (*multiplied.down, multiplied.mid)] == [4, 3, 2]
+    assert residuals.scaled(1.0).mid is residuals.mid  # nothing is copied to be the same
     with pytest.raises(ValueError, match="2 skip residuals need as many factors, got 1"):
         residuals.multiplied((4,), 1)
