@@ -45,6 +45,7 @@ CHOICES = (
     "size",
     "frames",
 )
+MEASURED = ("max_speed",)  # configuration keys that say what was found out about weights; they change no result
 ALLOWED_VALUES = {
     "conditions": ("both", "entity", "gaussian", "none"),
     "geometry": ("exact", "reference", "point", "trajectory", "box"),
@@ -77,6 +78,9 @@ class SvdControlNet(ModelMixin, ConfigMixin):
     - anchor: the default of lines that name none. clip_preprocessing: "svd" or "reference" (the authors' demo).
     - fps_id, motion_bucket_id, noise_aug_strength: the time ids as the network gets them (fps_id is fps - 1).
     - sigma_min, sigma_max: noise range of sampling. size (height, width) and frames: the native clip.
+
+    Measured of the weights, and no choice: max_speed, px that a disc may go from one frame to the next at ``size``
+    before it is followed badly; None where nobody has tried.
     """
 
     _supports_gradient_checkpointing = True
@@ -129,6 +133,7 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         sigma_max: float = 700.0,
         size: tuple[int, int] = (320, 576),
         frames: int = 14,
+        max_speed: float | None = None,
     ) -> None:
         super().__init__()
         _check_choices(self.config)
@@ -227,8 +232,9 @@ class SvdControlNet(ModelMixin, ConfigMixin):
     ) -> Tensor:
         """(T, C0, H/8, W/8) features of the condition maps: noise plays no part in them, once a video is enough.
 
-        chunk_frames: frames encoded at a time, which bounds memory and changes no result; None: as many as take
-        about 256 MiB. device, dtype: where and in what to compute; None: as the weights are. Differentiable.
+        Without gradients it is computed once for what is different in the maps (see ``sparse_encoder``), unless most
+        is. chunk_frames: frames encoded at a time otherwise, which bounds memory and changes no result; None: as many
+        as take about 256 MiB. device, dtype: where and in what to compute; None: as the weights are. Differentiable.
         Raises ValueError for maps of another channel count or of a size that is no multiple of 8.
         """
         if maps.size.height % LATENT_SCALE or maps.size.width % LATENT_SCALE:
@@ -359,5 +365,6 @@ def _check_choices(config: dict[str, Any]) -> None:
     FeatureSource(**config["entity_source"])
     if not 0 < config["sigma_min"] < config["sigma_max"]:
         raise ValueError(f"sigma_min and sigma_max: 0 < min < max, got {config['sigma_min']}, {config['sigma_max']}")
-    if config["max_radius"] is not None and not config["max_radius"] > 0:
-        raise ValueError(f"max_radius must be > 0 px, or None for no clamp, got {config['max_radius']}")
+    for name, meaning in (("max_radius", "no clamp"), ("max_speed", "not measured")):
+        if config[name] is not None and not config[name] > 0:
+            raise ValueError(f"{name} must be > 0 px, or None for {meaning}, got {config[name]}")

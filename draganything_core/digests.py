@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from .controlnet import MEASURED
 from .svd import NORM_EPS_KEY
 
 
@@ -50,10 +51,13 @@ def tensor_bytes(tensor: Tensor) -> memoryview:
 
 
 def _numeric_config(network: nn.Module) -> dict[str, Any]:
-    """A network's configuration without what says where it is from: the weights alone do not tell head counts."""
+    """A network's configuration without what says where it is from and what was measured of it, which change no number.
+
+    It is needed because the weights alone do not tell head counts.
+    """
     config: Any = getattr(network, "config", {})
     entries = config.to_dict() if hasattr(config, "to_dict") else dict(config)
-    passing = ("transformers_version", "dtype", "torch_dtype", "architectures")
+    passing = ("transformers_version", "dtype", "torch_dtype", "architectures", *MEASURED)
     return {
         name: value
         for name, value in entries.items()

@@ -72,10 +72,11 @@ def run(options: argparse.Namespace) -> int:
     if bench.share.is_main:
         subject = options.name if options.videos else rows[0].name
         report = read_report(bench, rows, models.name if models else None, subject)
-        files = write_report(report, bench.out, pictures_of(bench.out, rows))
+        intervals = report.intervals()
+        files = write_report(report, bench.out, pictures_of(bench.out, rows), intervals)
         for row in report.rows:
             print(f"{row.name}: {len(row.judgements)} clips; {row.title}")
-        print(markdown(report, report.intervals()))
+        print(markdown(report, intervals))
         print(", ".join(map(str, files)))
     return 0
 

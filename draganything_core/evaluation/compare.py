@@ -160,14 +160,20 @@ def _paired_cells(first: Statistic | None, second: Statistic | None, bootstrap: 
 
 def _frechet_cells(figure: str, first: Mapping[str, Any], second: Mapping[str, Any], names: Sequence[str]) -> list[str]:
     """A distance is of all clips together and of one network: of another, there is no difference to give."""
-    values = []
+    found = []
     for report, name in ((first, names[0]), (second, names[1])):
-        stored = report["rows"][name]["figures"].get("pictures", {}).get(figure)
-        values.append(math.nan if stored is None or stored["value"] is None else float(stored["value"]))
+        stored = report["rows"][name]["figures"].get("pictures", {}).get(figure) or {}
+        value, low, high = (_number(stored.get(end)) for end in ("value", "low", "high"))
+        found.append(Interval(value, low, high))
+    values = [each.value for each in found]
     same = first["conditions"].get(figure) == second["conditions"].get(figure)
     apart = values[1] - values[0] if same else math.nan
     difference = interval_text(Interval(apart)) or ("another network" if all(map(math.isfinite, values)) else "")
-    return [*map(number_text, values), difference]
+    return [*map(interval_text, found), difference]
+
+
+def _number(stored: float | None) -> float:
+    return math.nan if stored is None else float(stored)
 
 
 def _published_cell(figure: str, published: Mapping[str, Any], conditions: Mapping[str, Any]) -> str:

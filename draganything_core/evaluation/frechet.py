@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
+from statistics import NormalDist
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .bootstrap import Array, Counts, Statistic
+from .bootstrap import Array, Bootstrap, Counts, Interval, Statistic
 
 HOW_TO_GET_INCEPTION = (
     "FID needs Inception weights: weights-inception-2015-12-05-6726825d.pth, 91 MB, from the releases of "
@@ -34,7 +35,7 @@ HOW_TO_GET_I3D = (
     "FVD needs I3D: i3d_torchscript.pt, 51 MB, the TorchScript that StyleGAN-V's authors publish; give --i3d FILE"
 )
 LEAST_I3D_FRAMES = 10
-LARGEST_RESAMPLED = 128  # features; of more, an interval would take hours
+HALVES = 100  # of the clips; each takes singular values, with FID's 2048 features some seconds
 
 RANDOM_SEED = 0
 RANDOM_CHANNELS = (3, 16, 32, 64)
@@ -96,21 +97,47 @@ class FrechetDistance(Statistic):
         self.measured: NDArray[np.bool_] = np.ones(len(real), dtype=bool)
         self.real, self.made = list(real), list(made)
 
-    @property
-    def can_be_resampled(self) -> bool:
-        """Whether an interval takes no more than a minute."""
-        return bool(self.real) and self.real[0].shape[1] <= LARGEST_RESAMPLED
-
     def __call__(self, counts: Counts) -> Array:
-        real, made = _Sums.of(self.real), _Sums.of(self.made)
-        return np.array([_distance(real.drawn(row), made.drawn(row)) for row in torch.from_numpy(counts)])
+        return np.array([self._resampled(row) for row in torch.from_numpy(counts)])
+
+    def interval(self, bootstrap: Bootstrap | None = None) -> Interval:
+        """The distance, and so many standard errors to both sides as a normal figure's interval has.
+
+        The error is the deviation of the distances of random halves of the clips, HALVES at most (delete-half
+        jackknife; Shao and Tu, The Jackknife and Bootstrap, 1995, section 2.3). Clips drawn with replacement would not
+        do: how many different pictures there are changes from one draw to the next, the fewer there are the larger a
+        Fréchet distance is, and with fewer pictures than features that is most of what one would see. nan of clips
+        whose halves are too few to have a distance.
+        """
+        bootstrap = bootstrap or Bootstrap()
+        clips = len(self.real)
+        if clips == 0:
+            return Interval(math.nan)
+        chance = np.random.default_rng(bootstrap.seed)
+        counts = np.zeros((min(bootstrap.resamples, HALVES), clips))
+        for row in counts:
+            row[chance.permutation(clips)[: clips // 2]] = 1
+        distances = self(counts) if clips > 1 else np.zeros(0)
+        if np.isfinite(distances).sum() < 2:
+            return Interval(self.value, clips=clips)
+        kept = clips // 2
+        error = float(np.nanstd(distances, ddof=1)) * math.sqrt(kept / (clips - kept))
+        reach = NormalDist().inv_cdf((1 + bootstrap.level) / 2) * error
+        value = self.value
+        return Interval(value, max(0.0, value - reach), value + reach, clips)
 
     def floor(self) -> float:
         """The distance of every other real clip from the rest: what two halves of the truth have; nan of a few."""
         halves = [torch.cat(self.real[start::2]) if self.real[start::2] else torch.zeros(0, 1) for start in (0, 1)]
-        if min(map(len, halves)) < 2:
-            return math.nan
-        return frechet_distance(feature_statistics(halves[0]), feature_statistics(halves[1]))
+        return _distance(*(_Spread.of(half, torch.ones(len(half), dtype=torch.float64)) for half in halves))
+
+    def _resampled(self, counts: Tensor) -> float:
+        """The distance if each clip were there so many times."""
+        sides = []
+        for clips in (self.real, self.made):
+            own = torch.tensor([len(features) for features in clips])
+            sides.append(_Spread.of(torch.cat(clips), counts.repeat_interleave(own)))
+        return _distance(*sides)
 
 
 def random_features() -> Features:
@@ -190,36 +217,35 @@ def i3d_features(weights: Path | str, device: torch.device | str = "cpu") -> Fea
 
 
 @dataclass(frozen=True, eq=False)
-class _Sums:
-    """Count (N,), sum (N,D) and sum of outer products (N,D,D) of each clip's features, about a common middle."""
+class _Spread:
+    """Features as a mean (D,) and rows (M,D) whose product with themselves is the covariance; count: how many."""
 
-    count: Tensor
-    total: Tensor
-    outer: Tensor
-    middle: Tensor
+    mean: Tensor
+    rows: Tensor
+    count: float
 
     @classmethod
-    def of(cls, clips: Sequence[Tensor]) -> _Sums:
-        middle = torch.cat(list(clips)).double().mean(dim=0)
-        centered = [features.double() - middle for features in clips]
-        return cls(
-            torch.tensor([len(features) for features in clips], dtype=torch.float64),
-            torch.stack([features.sum(dim=0) for features in centered]),
-            torch.stack([features.T @ features for features in centered]),
-            middle,
-        )
-
-    def drawn(self, counts: Tensor) -> FeatureStatistics:
-        """Of a resample in which each clip is so many times."""
-        count = counts @ self.count
-        mean = counts @ self.total / count
-        outer = torch.tensordot(counts, self.outer, dims=1)
-        covariance = (outer - count * torch.outer(mean, mean)) / (count - 1)
-        return FeatureStatistics(mean + self.middle, covariance, int(count))
+    def of(cls, features: Tensor, weights: Tensor) -> _Spread:
+        """Of features (N,D), each there ``weights`` (N,) times. What is there no time costs nothing."""
+        kept = weights > 0
+        features, weights = features[kept].double(), weights[kept]
+        count = float(weights.sum())
+        mean = weights @ features / count
+        return cls(mean, (features - mean) * (weights / max(count - 1, 1)).sqrt()[:, None], count)
 
 
-def _distance(real: FeatureStatistics, made: FeatureStatistics) -> float:
-    return frechet_distance(real, made) if min(real.count, made.count) > 1 else math.nan
+def _distance(real: _Spread, made: _Spread) -> float:
+    """``frechet_distance``, in a tenth of the time: the root's trace is the sum of the singular values of A Bᵀ, for
+    covariances AᵀA and BᵀB, whose smaller side is that of the pictures or that of the features. nan of fewer than two.
+    """
+    if min(real.count, made.count) < 2:
+        return math.nan
+    first, second = (
+        torch.linalg.qr(s.rows, mode="r").R if len(s.rows) > s.rows.shape[1] else s.rows for s in (real, made)
+    )
+    roots = torch.linalg.svdvals(first @ second.T).sum()
+    apart = (real.mean - made.mean).square().sum()
+    return float(apart + first.square().sum() + second.square().sum() - 2 * roots)
 
 
 def _checked_file(path: Path | str, how_to_get: str) -> Path:

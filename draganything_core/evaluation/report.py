@@ -11,14 +11,13 @@ from typing import Any
 from .. import __version__
 from .bootstrap import Bootstrap, Interval, Statistic, interval
 from .entity_metrics import ENTITY_FIGURES
-from .frechet import FrechetDistance
+from .frechet import HALVES, FrechetDistance
 from .judging import Judgement, judged_statistics
 from .point_metrics import MOVING, PCK_SHORT_SIDE, POINT_FIGURES, ClipPoints, point_statistics
 from .rows import Absent
 
 FORMAT = 1  # of report.json
 JSON_FILE, MARKDOWN_FILE, PAGE_FILE = "report.json", "report.md", "report.html"
-FRECHET_RESAMPLES = 200  # each takes eigenvalues
 MOST_LOST = 0.5  # share of a row's points that the tracker may lose before its figures say little
 LOST_MARK = " †"
 
@@ -124,12 +123,9 @@ class Report:
         }
 
     def _interval(self, statistic: Statistic) -> Interval:
-        if not isinstance(statistic, FrechetDistance):
-            return interval(statistic, self.bootstrap)
-        if not statistic.can_be_resampled:
-            return Interval(statistic.value, clips=int(statistic.measured.sum()))
-        resamples = min(self.bootstrap.resamples, FRECHET_RESAMPLES)
-        return interval(statistic, Bootstrap(self.bootstrap.seed, resamples, self.bootstrap.level))
+        if isinstance(statistic, FrechetDistance):
+            return statistic.interval(self.bootstrap)
+        return interval(statistic, self.bootstrap)
 
 
 def report_json(report: Report, found: Mapping[str, Mapping[str, Mapping[str, Interval]]]) -> dict[str, Any]:
@@ -215,8 +211,11 @@ def conditions_lines(report: Report) -> list[str]:
     settings = report.bootstrap
     return [
         *stated,
-        f"intervals: {settings.level:.0%}, percentile bootstrap over clips, {settings.resamples} resamples "
-        f"({FRECHET_RESAMPLES} for Fréchet distances), seed {settings.seed}",
+        f"intervals: {settings.level:.0%}, percentile bootstrap over clips, {settings.resamples} resamples, "
+        f"seed {settings.seed}",
+        f"intervals of Fréchet distances: the figure, its standard error times the normal quantile to both sides; the "
+        f"error is the deviation over {min(settings.resamples, HALVES)} random halves of the clips, real and made ones "
+        "alike, each with all its frames (delete-half jackknife); too wide where features outnumber pictures",
         f"draganything {__version__}",
         *report.notes,
     ]

@@ -10,6 +10,7 @@ from typing import Any
 from ..atomic import write_text
 from ..types import Size
 from .bench import Bench
+from .bootstrap import Interval
 from .cases import AnnotatedCases, AnyProtocol
 from .frechet import HOW_TO_GET_I3D, HOW_TO_GET_INCEPTION, Features, FrechetDistance
 from .heldout import HeldoutProtocol, read_scores
@@ -66,9 +67,14 @@ def read_report(bench: Bench, rows: Sequence[RowSource], model: str | None, subj
     )
 
 
-def write_report(report: Report, folder: Path, pictures: Sequence[tuple[str, Path]] = ()) -> list[Path]:
-    """The files written. pictures: (caption, PNG) to show in the page."""
-    found = report.intervals()
+def write_report(
+    report: Report,
+    folder: Path,
+    pictures: Sequence[tuple[str, Path]] = (),
+    intervals: Mapping[str, Mapping[str, Mapping[str, Interval]]] | None = None,
+) -> list[Path]:
+    """The files written. pictures: (caption, PNG) to show in the page; intervals: the report's, if they are known."""
+    found = report.intervals() if intervals is None else intervals
     texts = {
         JSON_FILE: json_text(report_json(report, found)),
         MARKDOWN_FILE: markdown(report, found),

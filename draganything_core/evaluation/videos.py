@@ -29,7 +29,7 @@ class VideoFolder:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise FileNotFoundError(f"--videos {self.folder}: no such folder")
-        self._places = {clip: place for clip in clips if (place := self._place(clip)) is not None}
+        self._places = {clip: place for clip in clips if (place := video_place(self.folder, clip)) is not None}
         missing = [clip for clip in clips if clip not in self._places]
         if missing:
             raise FileNotFoundError(
@@ -44,6 +44,10 @@ class VideoFolder:
             raise ValueError(f"{self._places[clip]} has {len(source)} frames, its clip is judged by {frames}")
         return torch.stack([resized_picture(frame, size) for frame in source.sliced(slice(0, frames)).read()])
 
+    def length(self, clip: str) -> int:
+        """How many frames the clip's video has."""
+        return len(self._frames(clip))
+
     def sha256(self, clip: str) -> str:
         """Of what the clip's files hold."""
         digest = hashlib.sha256()
@@ -55,8 +59,10 @@ class VideoFolder:
         place = self._places[clip]
         return frames_of(clip, place) if place.is_dir() else open_video(place)[0]
 
-    def _place(self, clip: str) -> Path | None:
-        if (self.folder / clip).is_dir():
-            return self.folder / clip
-        named = (self.folder / f"{clip}{suffix}" for suffix in sorted(VIDEO_SUFFIXES))
-        return next((file for file in named if file.is_file()), None)
+
+def video_place(folder: Path, clip: str) -> Path | None:
+    """The file or folder of pictures that is a clip's video; None where there is none."""
+    if (folder / clip).is_dir():
+        return folder / clip
+    named = (folder / f"{clip}{suffix}" for suffix in sorted(VIDEO_SUFFIXES))
+    return next((file for file in named if file.is_file()), None)

@@ -3,6 +3,7 @@
     python -m draganything_core.experiments table2 --dry-run
     python -m draganything_core.experiments table2 --out output/experiments
     python -m draganything_core.experiments table2 --table
+    python -m draganything_core.experiments large_motion --write-limit
 
 NAME is one of the package's experiments, or a YAML file. Every arm starts from the same frozen base, trains only its
 ControlNet for equally many steps, and is judged on the same clips. The same command goes on where it stopped: finished
@@ -23,8 +24,9 @@ from ..atomic import write_text
 from ..command_line import positive_int
 from ..evaluation.report import json_text
 from ..tiny import WEIGHTS
-from .arms import ArmStoppedError, Place, read_row, run_arm, settings
+from .arms import PIXEL_MOTION, ArmStoppedError, Judges, Place, read_row, run_arm, settings
 from .definition import Experiment, load_experiment, shipped_experiments
+from .limits import CONFIG, write_limit
 from .table import Table, made_table, stated, table_json, table_markdown
 from .timing import found_pace, plan_text
 
@@ -47,6 +49,10 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> int:
     experiment = load_experiment(options.name, options.steps, tuple(options.seeds) if options.seeds else None)
+    if options.write_limit and (options.clips or options.seeds):
+        raise ValueError(
+            "--write-limit: a limit is written of the clips and seeds that were stated; leave out the others"
+        )
     if options.clips:
         experiment = replace(experiment, clips=replace(experiment.clips, count=options.clips))
     out = Path(options.out)
@@ -65,12 +71,27 @@ def run(options: argparse.Namespace) -> int:
         print(plan_text(experiment, place, pace))
         return 0
     if not options.table:
+        judges = Judges()
         for seed in experiment.seeds:  # a whole table of one seed first
             for arm in experiment.arms:
-                run_arm(experiment, arm, seed, place)
+                run_arm(experiment, arm, seed, place, judges)
                 write_table(experiment, place)
-    print(table_markdown(write_table(experiment, place)))
+    table = write_table(experiment, place)
+    print(table_markdown(table))
+    if options.write_limit:
+        print(written_limit(experiment, table, place))
     return 0
+
+
+def written_limit(experiment: Experiment, table: Table, place: Place) -> str:
+    """What was written where: the limit that a whole table tells, into the config of the weights that it is of."""
+    if experiment.limit is None:
+        raise ValueError(f"--write-limit: {experiment.name} looks for no limit of weights")
+    if table.limit is None or table.limit.value is None:
+        why = f"rows are missing: {'; '.join(table.missing)}" if table.limit is None else table.limit.text
+        raise ValueError(f"--write-limit: there is none to write; {why}")
+    write_limit(place.controlnet, experiment.limit.entry, table.limit.value)
+    return f"{place.controlnet / CONFIG}: {experiment.limit.entry} {table.limit.value:g}"
 
 
 def write_table(experiment: Experiment, place: Place) -> Table:
@@ -83,8 +104,15 @@ def write_table(experiment: Experiment, place: Place) -> Table:
                 rows[arm.name, seed] = found
     table = made_table(experiment, rows)
     write_text(place.out / TABLE_JSON, json_text(table_json(table)))
-    write_text(place.out / TABLE_MARKDOWN, table_markdown(table))
+    write_text(place.out / TABLE_MARKDOWN, table_markdown(table, pictures(experiment, place)))
     return table
+
+
+def pictures(experiment: Experiment, place: Place) -> dict[str, str]:
+    """Where pixels go: the real video's picture and each arm's of its first seed, as seen from the table's folder."""
+    arms = {arm.name: place.folder(arm, experiment.seeds[0]) / PIXEL_MOTION for arm in experiment.arms}
+    files = {"the real video": place.out / PIXEL_MOTION, **arms}
+    return {arm: file.relative_to(place.out).as_posix() for arm, file in files.items() if file.is_file()}
 
 
 def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
@@ -97,6 +125,11 @@ def parse_arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("name", metavar="NAME", help=f"a YAML file, or one of the package's: {names}")
     parser.add_argument("--dry-run", action="store_true", help="print arms, steps and time; no more")
     parser.add_argument("--table", action="store_true", help="only write the table of the rows that are there")
+    parser.add_argument(
+        "--write-limit",
+        action="store_true",
+        help="in the end, write the limit that was found into --controlnet's config",
+    )
     parser.add_argument("--steps", type=positive_int, metavar="N", help="of each training, instead of the stated ones")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="S", help="instead of the stated ones")
     parser.add_argument("--clips", type=positive_int, metavar="N", help="to judge, instead of the stated number")

@@ -3,7 +3,9 @@
 OUT/ARM/seed-S/settings.json    what the row is of, noted before anything is made
 OUT/ARM/seed-S/training/        the training's own folder: checkpoints, metrics, weights
 OUT/ARM/seed-S/clips/00000.json a ClipResult
+OUT/ARM/seed-S/pixel_motion.png where the pixels of one clip go, if the experiment asks for it
 OUT/ARM/seed-S/row.json         settings and all results
+OUT/pixel_motion.png            where they go in the real video: what the tracker finds there is its own error
 """
 
 from __future__ import annotations
@@ -39,9 +41,12 @@ from ..training.order import noise_generator
 from ..types import Entities, Size, Tracks
 from .definition import Arm, Clips, Experiment, Inference
 from .figures import ClipResult, clip_result, result_from_json, result_to_json
+from .limits import controlnet_sha256
+from .pixel_motion import drags_a_thing, motion_picture, pixel_motion
 
 SETTINGS, ROW, CLIPS, TRAINING = "settings.json", "row.json", "clips", "training"
-FORMAT = 1  # of a row
+PIXEL_MOTION = "pixel_motion.png"
+FORMAT = 2  # of a row
 SHEETS = 4  # pictures of the first so many clips
 # Of a training's config, what makes no difference to its weights, and what the settings hold in another form.
 NOT_SETTINGS = (
@@ -93,10 +98,11 @@ def settings(experiment: Experiment, arm: Arm, seed: int, place: Place) -> dict[
         "base": {part: weights_sha256(place.svd / part) for part in ("unet", "vae", "image_encoder")},
         "inference": asdict(experiment.inference_of(arm, seed)),
         "clips": asdict(experiment.clips_of(arm)),
+        "drawing": experiment.clips_of(arm).drawing,
         **judge,
     }
     if experiment.steps is None:
-        found["controlnet"] = weights_sha256(place.controlnet)
+        found["controlnet"] = controlnet_sha256(place.controlnet)
     else:
         config = _flat(asdict(place.config(experiment, arm, seed)))
         found["training"] = {
@@ -108,7 +114,17 @@ def settings(experiment: Experiment, arm: Arm, seed: int, place: Place) -> dict[
     return stored
 
 
-def run_arm(experiment: Experiment, arm: Arm, seed: int, place: Place) -> None:
+class Judges:
+    """Who judges which clips. Arms with the same clips share a judge, which follows points in each real video once."""
+
+    def __init__(self) -> None:
+        self._judges: dict[str, Judge] = {}
+
+    def of(self, clips: Clips, size: Size, frames: int) -> Judge:
+        return self._judges.setdefault(repr((clips, size, frames)), Judge(lucas_kanade()))
+
+
+def run_arm(experiment: Experiment, arm: Arm, seed: int, place: Place, judges: Judges) -> None:
     """Trains and judges an arm as far as that is not done yet, and writes its row.
 
     Raises ValueError where the folder holds something that was made under other settings, naming them, and
@@ -126,14 +142,19 @@ def run_arm(experiment: Experiment, arm: Arm, seed: int, place: Place) -> None:
     models = load_models(place.svd, weights)
     models.pipeline.set_progress_bar_config(disable=True)
     clips, inference = experiment.clips_of(arm), experiment.inference_of(arm, seed)
+    judge = judges.of(clips, size, frames)
     results = []
     for number in tqdm(range(clips.count), desc=f"{arm.name}, seed {seed}", unit="clip"):
         file = folder / CLIPS / f"{number:05d}.json"
         if not file.is_file():
             picture = folder / f"{number:05d}.png" if number < SHEETS else None
-            result = judged_clip(models, clips, number, size, frames, inference, picture)
+            result = judged_clip(models, judge, clips, number, size, frames, inference, picture)
             write_text(file, json.dumps(result_to_json(result)) + "\n")
         results.append(json.loads(file.read_text("utf-8")))
+    if experiment.pixel_motion and not (folder / PIXEL_MOTION).is_file():
+        save_pixel_motion(
+            models, judge, clips, size, frames, inference, folder / PIXEL_MOTION, place.out / PIXEL_MOTION
+        )
     write_text(folder / ROW, json.dumps({"settings": wanted, "results": results}) + "\n")
 
 
@@ -167,6 +188,7 @@ def trained(config: TrainingConfig, processes: int = 1) -> Path:
 
 def judged_clip(
     models: Models,
+    judge: Judge,
     clips: Clips,
     number: int,
     size: Size,
@@ -180,10 +202,35 @@ def judged_clip(
     video = made_video(models, clip, number, inference)
     seconds = time.perf_counter() - began
     case = drawn_case(clip, number)
-    judgement, _ = Judge(lucas_kanade()).judgement(video, case)
+    judgement, _ = judge.judgement(video, case)
     if picture is not None:
         save_png(sheet("made", case, video), picture)
-    return clip_result(case.clip, size, score_clip(video, clip), judgement, seconds)
+    return clip_result(case.clip, size, case.tracks, score_clip(video, clip), judgement, seconds)
+
+
+def save_pixel_motion(
+    models: Models,
+    judge: Judge,
+    clips: Clips,
+    size: Size,
+    frames: int,
+    inference: Inference,
+    file: Path,
+    real_file: Path,
+) -> None:
+    """Writes where pixels go in the video of the first clip in which a thing is dragged; nothing if there is none.
+
+    real_file: the same of the real video, unless it is there.
+    """
+    for number in range(clips.count):
+        clip = clips.clip(number, size, frames)
+        case = drawn_case(clip, number)
+        if drags_a_thing(case):
+            video = made_video(models, clip, number, inference)
+            save_png(motion_picture(video, case, pixel_motion(video, case, judge.tracker)), file)
+            if not real_file.is_file():
+                save_png(motion_picture(case.frames, case, pixel_motion(case.frames, case, judge.tracker)), real_file)
+            return
 
 
 @torch.no_grad()

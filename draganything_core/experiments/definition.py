@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, field, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+from ..controlnet import MEASURED
 from ..data.synthetic import SyntheticClip, SyntheticConfig, synthetic_clip
+from ..training.clips import SYNTHETIC_VERSION
 from ..training.config import TrainingConfig
 from ..training.config_file import load_config
 from ..training.plain_yaml import read_yaml
@@ -17,6 +19,7 @@ from .figures import FIGURES
 
 SHIPPED = Path(__file__).parent / "configs"
 BASE_CONFIG = "tiny.yaml"  # that every arm's training starts from
+SHAPE = {"size", "frames"}  # of a drawn clip: the training's config says them
 Better = Literal["lower", "higher"]
 Overrides = Mapping[str, Any]
 Made = TypeVar("Made")
@@ -37,7 +40,7 @@ class Clips:
     def __post_init__(self) -> None:
         if min(self.seed, self.first) < 0 or self.count < 1:
             raise ValueError(f"seed and first must be >= 0, count >= 1, got {self.seed}, {self.first}, {self.count}")
-        known = {entry.name for entry in fields(SyntheticConfig)} - {"size", "frames"}
+        known = {entry.name for entry in fields(SyntheticConfig)} - SHAPE
         if set(self.variations) - known:
             raise ValueError(f"variations: unknown {', '.join(sorted(set(self.variations) - known))}")
         SyntheticConfig(**self.tuples)  # checks the values
@@ -46,6 +49,12 @@ class Clips:
     def tuples(self) -> dict[str, Any]:
         """The variations as ``SyntheticConfig`` takes them: YAML has lists where it has tuples."""
         return {name: tuple(value) if isinstance(value, list) else value for name, value in self.variations.items()}
+
+    @property
+    def drawing(self) -> dict[str, Any]:
+        """All that clips are drawn by, beside their number, size and frames: what no variation names among it."""
+        values = asdict(SyntheticConfig(**self.tuples))
+        return {"version": SYNTHETIC_VERSION, **{name: values[name] for name in sorted(values) if name not in SHAPE}}
 
     def clip(self, number: int, size: Size, frames: int) -> SyntheticClip:
         """The clip of that number, 0 .. count - 1."""
@@ -89,12 +98,31 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Limit:
+    """What the weights are found to follow: how large ``over`` may be before ``figure`` passes ``bound``.
+
+    Both are figures; entry: of the ControlNet's configuration that the limit belongs in.
+    """
+
+    entry: str
+    over: str
+    figure: str
+    bound: float
+
+    def __post_init__(self) -> None:
+        _check_figures("limit", (self.over, self.figure))
+        if self.entry not in MEASURED:
+            raise ValueError(f"limit: entry must be one of {', '.join(MEASURED)}, got {self.entry!r}")
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A question, and how it is going to be answered.
 
     metric: the figure that decides, better: which way. also: figures shown beside it; they decide nothing. reference:
     the arm that all others are held against. steps: of training; None: nothing is trained. training, inference: for
-    all arms, as in ``Arm``.
+    all arms, as in ``Arm``. limit: one that is looked for in all arms together, of weights that are not trained.
+    pixel_motion: whether a picture of where each pixel goes is made for one clip of every arm.
     """
 
     name: str
@@ -110,20 +138,24 @@ class Experiment:
     arms: tuple[Arm, ...]
     training: Overrides = field(default_factory=dict)
     inference: Overrides = field(default_factory=dict)
+    limit: Limit | None = None
+    pixel_motion: bool = False
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
         if self.better not in ("lower", "higher"):
             raise ValueError(f"better must be lower or higher, got {self.better!r}")
-        unknown = [name for name in (self.metric, *self.also) if name not in FIGURES]
-        if unknown:
-            raise ValueError(f"metric and also: unknown {', '.join(unknown)}; there are {', '.join(FIGURES)}")
+        _check_figures("metric and also", (self.metric, *self.also))
         if len(names) < 2 or self.reference not in names:
             raise ValueError(f"reference {self.reference!r} must be one of two or more arms, which are {names}")
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise ValueError(f"seeds must be one or more, each once, got {list(self.seeds)}")
         if self.steps is None and (self.training or any(arm.training for arm in self.arms)):
             raise ValueError("training: overrides are given, but steps is null: nothing is trained")
+        if self.limit is not None and self.steps is not None:
+            raise ValueError("limit: it is one of weights that are there, so steps must be null")
+        if self.pixel_motion and any(arm.clips for arm in self.arms):
+            raise ValueError("pixel_motion: its pictures are of one clip, so no arm may have clips of its own")
         if self.steps is not None and self.steps < 1:
             raise ValueError(f"steps must be >= 1, or null where nothing is trained, got {self.steps}")
         for arm in self.arms:
@@ -142,7 +174,8 @@ class Experiment:
     def training_config(self, arm: Arm, seed: int, svd: Path, output: Path, cache: Path, *more: str) -> TrainingConfig:
         """The config of an arm's training with one seed. more: overrides in the form of a command line.
 
-        Raises ValueError for an override that names no key of the config.
+        Of the drawn clips there are no more than the steps will see, as those are encoded before. Raises ValueError for
+        an override that names no key of the config.
         """
         assert self.steps is not None
         wanted: dict[str, Any] = {
@@ -158,7 +191,10 @@ class Experiment:
         options = [
             f"--{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in wanted.items()
         ]
-        return load_config(BASE_CONFIG, [*options, *more])
+        config = load_config(BASE_CONFIG, [*options, *more])
+        assert config.data.synthetic is not None
+        seen = min(config.data.synthetic.clips, config.steps * config.global_batch)
+        return replace(config, data=replace(config.data, synthetic=replace(config.data.synthetic, clips=seen)))
 
 
 def load_experiment(file: Path | str, steps: int | None = None, seeds: tuple[int, ...] | None = None) -> Experiment:
@@ -192,7 +228,15 @@ def _experiment(stored: Any, name: str) -> Experiment:
     arms = tuple(_made(Arm, {"name": arm, **(told or {})}, f"arm {arm}") for arm, told in stored["arms"].items())
     clips = _made(Clips, stored.get("clips"), "clips")
     lists = {key: tuple(stored[key]) for key in ("seeds", "also") if isinstance(stored.get(key), list)}
-    return _made(Experiment, {"name": name, **stored, **lists, "arms": arms, "clips": clips}, "experiment")
+    limit = None if stored.get("limit") is None else _made(Limit, stored["limit"], "limit")
+    made = {"name": name, **stored, **lists, "arms": arms, "clips": clips, "limit": limit}
+    return _made(Experiment, made, "experiment")
+
+
+def _check_figures(where: str, names: Sequence[str]) -> None:
+    unknown = [name for name in names if name not in FIGURES]
+    if unknown:
+        raise ValueError(f"{where}: unknown {', '.join(unknown)}; there are {', '.join(FIGURES)}")
 
 
 def _made(kind: type[Made], values: Any, where: str) -> Made:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from ..evaluation.bootstrap import Counts, Flags, Mean, Statistic
 from ..evaluation.entity_metrics import ENTITY_FIGURES
@@ -15,13 +16,14 @@ from ..evaluation.judging import Judgement, judged_statistics, judgement_from_js
 from ..evaluation.point_metrics import POINT_FIGURES, ClipPoints, point_statistics
 from ..evaluation.results import sprite_points
 from ..evaluation.sprite_scores import ClipScore
-from ..types import Size
+from ..types import Size, Tracks
 
 PICTURE_FIGURES = {
     "iou": "IoU of moved sprites",
     "pixel_iou": "IoU of moved sprites, by pixels",
     "psnr_inside": "dB inside moved sprites",
     "psnr_outside": "dB of the ground",
+    "speed": "px a frame, the fastest step asked for",
     "seconds": "seconds to sample a video",
 }
 FIGURES = {
@@ -42,17 +44,27 @@ class ClipResult:
     pictures: dict[str, float]
 
 
-def clip_result(name: str, size: Size, score: ClipScore, judgement: Judgement, seconds: float) -> ClipResult:
-    """The result of a clip that has been scored and judged; seconds: that its sampling took."""
+def clip_result(
+    name: str, size: Size, asked: Tracks, score: ClipScore, judgement: Judgement, seconds: float
+) -> ClipResult:
+    """The result of a clip that has been scored and judged. asked: its paths; seconds: that its sampling took."""
     moved = [path for path in score.paths if path.is_sprite and path.role == "moved"]
     pictures = {
         "iou": _mean([iou for path in moved for iou in path.ious]),
         "pixel_iou": _mean([iou for path in moved for iou in path.pixel_ious]),
         "psnr_inside": _psnr(sum(path.inside_error for path in moved), sum(path.inside_values for path in moved)),
         "psnr_outside": _psnr(score.outside_error, score.outside_values),
+        "speed": fastest_step(asked),
         "seconds": seconds,
     }
     return ClipResult(sprite_points(name, score, size), judgement, pictures)
+
+
+def fastest_step(tracks: Tracks) -> float:
+    """px that a visible path goes from one frame to the next, at most; nan without a path that is visible in both."""
+    steps = torch.linalg.vector_norm(tracks.paths[1:].double() - tracks.paths[:-1].double(), dim=-1)
+    seen = steps[tracks.visibility[1:] & tracks.visibility[:-1]]
+    return float(seen.max()) if seen.numel() else math.nan
 
 
 def result_to_json(result: ClipResult) -> dict[str, Any]:

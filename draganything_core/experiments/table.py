@@ -10,9 +10,15 @@ from typing import Any
 from .. import __version__
 from ..evaluation.bootstrap import Bootstrap, Interval, interval, paired_interval
 from ..evaluation.report import interval_text, number_text
-from .definition import Experiment
+from .definition import Experiment, Limit
 from .figures import FIGURES, ClipResult, OverSeeds, statistics
+from .limits import FoundLimit, found_limit
 
+PIXEL_MOTION = (
+    "The same clip for every arm: what is asked, the last frame, and how far pixels of the first frame went, by the "
+    "tracker. Dark is nowhere, bright as far as the farthest line, grey was lost; arrows lead to where they are. What "
+    "the ground does in the real video is the tracker's own error."
+)
 Rows = Mapping[tuple[str, int], Sequence[ClipResult]]  # (arm, seed) to the results of its clips, in order
 
 
@@ -30,13 +36,14 @@ class Cell:
 @dataclass(frozen=True)
 class Table:
     """cells: by arm and figure, of arms with a row. missing: rows that are not there yet. verdicts: one for each arm
-    beside the reference."""
+    beside the reference. limit: the one that the experiment looks for, once no row is missing."""
 
     experiment: Experiment
     cells: Mapping[str, Mapping[str, Cell]]
     missing: tuple[str, ...]
     verdicts: tuple[str, ...]
     bootstrap: Bootstrap
+    limit: FoundLimit | None = None
 
 
 def made_table(experiment: Experiment, rows: Rows, bootstrap: Bootstrap | None = None) -> Table:
@@ -73,7 +80,15 @@ def made_table(experiment: Experiment, rows: Rows, bootstrap: Bootstrap | None =
         for arm in experiment.arms
         if arm.name != experiment.reference
     )
-    return Table(experiment, cells, missing, verdicts, bootstrap)
+    limit = None
+    if experiment.limit is not None and not missing:
+        pair = (experiment.limit.over, experiment.limit.figure)
+        points = [
+            [OverSeeds([measured[arm.name, seed][name] for seed in experiment.seeds]).value for name in pair]
+            for arm in experiment.arms
+        ]
+        limit = found_limit(experiment.limit, [(over, figure) for over, figure in points])
+    return Table(experiment, cells, missing, verdicts, bootstrap, limit)
 
 
 def verdict(experiment: Experiment, arm: str, cell: Cell | None) -> str:
@@ -105,11 +120,12 @@ def table_json(table: Table) -> dict[str, Any]:
         "missing": list(table.missing),
         "arms": {arm: {name: asdict(cell) for name, cell in cells.items()} for arm, cells in table.cells.items()},
         "verdicts": list(table.verdicts),
+        "limit": None if table.limit is None else asdict(table.limit),
     }
 
 
-def table_markdown(table: Table) -> str:
-    """The question, the table and what it says."""
+def table_markdown(table: Table, pictures: Mapping[str, str] | None = None) -> str:
+    """The question, the table and what it says. pictures: by arm, the file that shows where its pixels go."""
     experiment, settings = table.experiment, table.bootstrap
     wanted = (experiment.metric, *experiment.also)
     lines = [f"# {experiment.name}: {experiment.question}", "", *(f"- {line}" for line in stated(experiment)), ""]
@@ -134,7 +150,14 @@ def table_markdown(table: Table) -> str:
             values = ", ".join(map(number_text, cells[experiment.metric].seeds))
             lines.append(f"- {arm}, {FIGURES[experiment.metric]}, seed by seed: {values}")
         lines.append("")
-    lines += ["## What it says", "", *(f"- {each}" for each in table.verdicts), ""]
+    lines += ["## What it says", "", *(f"- {each}" for each in table.verdicts)]
+    if experiment.limit is not None and table.limit is not None:
+        value = "none found" if table.limit.value is None else f"{table.limit.value:g}"
+        lines.append(f"- {experiment.limit.entry} of these weights: {value} ({table.limit.text})")
+    lines.append("")
+    if pictures:
+        lines += ["## Where pixels go", "", PIXEL_MOTION, ""]
+        lines += [line for arm, file in pictures.items() for line in (f"{arm}:", "", f"![{arm}]({file})", "")]
     return "\n".join(lines)
 
 
@@ -149,7 +172,14 @@ def stated(experiment: Experiment) -> list[str]:
         f"arms: {'; '.join(f'{arm.name}, {arm.title}' for arm in experiment.arms)}",
         f"reference: {experiment.reference}; seeds {', '.join(map(str, experiment.seeds))}; {training}",
         f"{clips.count} clips, seed {clips.seed}, from number {clips.first}: {kinds}",
+        *_stated_limit(experiment.limit),
     ]
+
+
+def _stated_limit(limit: Limit | None) -> list[str]:
+    if limit is None:
+        return []
+    return [f"{limit.entry}: the {FIGURES[limit.over]}, at which `{limit.figure}` passes {limit.bound:g}"]
 
 
 def _difference_text(difference: Interval | None) -> str:

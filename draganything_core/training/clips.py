@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 Bucket = tuple[int, Size]
 
-SYNTHETIC_VERSION = 1  # to be raised when the same numbers draw other clips; then caches are made anew
+SYNTHETIC_VERSION = 2  # to be raised when the same numbers draw other clips; then caches are made anew
 SYNTHETIC_FPS = 7.0  # they have no rate of their own; SVD's id for this one, 6, is what it is asked for by default
 MOTION_BUCKETS_PER_PERCENT = 110
 HIGHEST_MOTION_BUCKET = 255

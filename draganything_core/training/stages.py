@@ -77,6 +77,7 @@ def _controlnet(config: TrainingConfig, svd: SvdParts, source: ClipSource) -> Sv
     choices.setdefault("fps_id", round((config.noise.fps or source.clip(0).fps) - 1))
     if config.networks.controlnet is not None:
         controlnet = load_controlnet(config.networks.controlnet, preset=config.networks.preset)
+        choices.setdefault("max_speed", None)  # what was measured of these weights need not hold of those to come
         controlnet.register_to_config(**choices)
         return controlnet
     with seeded(config.seed):

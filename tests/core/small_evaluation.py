@@ -20,7 +20,7 @@ from draganything_core.pictures import save_png
 from draganything_core.types import Size
 
 PROTOCOL = (
-    "name: small\nversion: 1\nclips: {seed: 7, first: 0, count: 3}\nsize: [64, 96]\nframes: 4\n"
+    "name: small\nversion: 1\nclips: {seed: 9, first: 0, count: 3}\nsize: [64, 96]\nframes: 4\n"
     "num_inference_steps: 1\nguidance: 1.0\nsampling_seed: 0\n"
 )
 

@@ -70,7 +70,8 @@ def test_a_wrong_tracker_shows_in_the_oracle_row(tmp_path):
 def test_a_row_whose_points_are_lost_is_marked(tmp_path):
     # Noise has the error of standing still, by a tracker that holds the last place: nobody shall take it for that.
     protocol = small_protocol(tmp_path)
-    videos = write_videos(protocol, tmp_path / "videos", lambda frames: torch.rand(frames.shape))
+    noise = torch.Generator().manual_seed(0)
+    videos = write_videos(protocol, tmp_path / "videos", lambda frames: torch.rand(frames.shape, generator=noise))
     report, _, _ = made_report(protocol, tmp_path / "out", videos, "noise")
     found = report.intervals()
     assert is_lost(found["noise"])

@@ -4,30 +4,50 @@ from __future__ import annotations
 
 import json
 import math
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from small_networks import random_maps, small_controlnet
 from training_run import CHOICES, FRAMES, SIZE, VARIATIONS, save_small_svd
 
 from draganything_core import train
+from draganything_core.annotation_config import lucas_kanade
 from draganything_core.conditions import Geometry
-from draganything_core.evaluation.bootstrap import Bootstrap
+from draganything_core.digests import weights_sha256
+from draganything_core.evaluation.bootstrap import Bootstrap, Mean
+from draganything_core.evaluation.cases import drawn_case
 from draganything_core.evaluation.entity_metrics import ClipEntities, EntityMotion
 from draganything_core.evaluation.judging import Judgement
 from draganything_core.evaluation.point_metrics import ClipPoints, PathPoints
+from draganything_core.evaluation.sprite_scores import ClipScore, PathScore
+from draganything_core.experiments import pixel_motion as pixels
 from draganything_core.experiments.__main__ import main
 from draganything_core.experiments.arms import asked_tracks, read_row
-from draganything_core.experiments.definition import SHIPPED, Arm, Clips, Experiment, Inference, load_experiment
+from draganything_core.experiments.definition import SHIPPED, Arm, Clips, Experiment, Inference, Limit, load_experiment
 from draganything_core.experiments.definition import shipped_experiments as shipped
-from draganything_core.experiments.figures import FIGURES, ClipResult, result_from_json, result_to_json
+from draganything_core.experiments.figures import (
+    FIGURES,
+    ClipResult,
+    OverSeeds,
+    clip_result,
+    fastest_step,
+    result_from_json,
+    result_to_json,
+)
+from draganything_core.experiments.limits import controlnet_sha256, found_limit, write_limit
+from draganything_core.experiments.pixel_motion import PixelMotion, drags_a_thing, motion_picture, pixel_motion
 from draganything_core.experiments.table import made_table, table_json, table_markdown
+from draganything_core.images import read_picture
 from draganything_core.representations import box_map, boxes_in_radii, represented_tracks
 from draganything_core.tiny import WEIGHTS
-from draganything_core.training.clips import open_clips
+from draganything_core.training.clips import SYNTHETIC_VERSION, open_clips
 from draganything_core.types import Entities, Entity, Size, Tracks
+from draganything_core.weights import load_controlnet
 
 # --- what is stated ---------------------------------------------------------------------------------------------------
 
@@ -48,9 +68,17 @@ def test_every_shipped_experiment_names_only_what_there_is(name):
         assert experiment.steps == 600
         config = experiment.training_config(arm, 3, WEIGHTS, Path("out"), Path("cache"))
         assert (config.stage, config.steps, config.seed) == ("controlnet", 600, 3)
+        assert config.data.synthetic.clips == 2000
         source = open_clips(config.data)
         assert experiment.clips.seed != config.data.synthetic.seed, "judged clips must not be trained on"
         assert {name: getattr(source.config, name) for name in experiment.clips.variations} == experiment.clips.tuples
+
+
+def test_how_clips_are_drawn_is_a_part_of_what_a_row_depends_on():
+    plain, crossing = (load_experiment(name).clips.drawing for name in ("figure2", "table2"))
+    assert plain["version"] == SYNTHETIC_VERSION
+    assert {"radius", "travel", "supersampling"} < set(plain), "defaults may change, too"
+    assert {name for name in plain if plain[name] != crossing[name]} == set(load_experiment("table2").clips.variations)
 
 
 @pytest.mark.parametrize("name", ["table2", "table3"])
@@ -94,6 +122,70 @@ def test_an_override_of_no_config_key_is_refused():
     arm = replace(experiment.arms[0], training={"loss.mask": 1.0})
     with pytest.raises(ValueError, match=r"loss\.mask: there is no such key"):
         experiment.training_config(arm, 0, WEIGHTS, Path("out"), Path("cache"))
+
+
+def test_an_arms_own_settings_win_over_those_of_all():
+    experiment = hand_made(
+        training={"loss.mask_bg_weight": 0.25, "steps": 9},
+        inference={"guidance": 2.0},
+        clips=Clips(5, 20, variations={"held": 0.5}),
+    )
+    arm = Arm("own", "", {"loss.mask_bg_weight": 0.5}, {"guidance": 3.0}, {"held": 1.0})
+    other = Arm("other", "")
+    configs = [experiment.training_config(each, 4, WEIGHTS, Path("out"), Path("cache")) for each in (arm, other)]
+    assert [config.loss.mask_bg_weight for config in configs] == [0.5, 0.25]
+    assert [(config.steps, config.seed) for config in configs] == [(600, 4)] * 2, "these are the experiment's own"
+    assert [experiment.inference_of(each, 4).guidance for each in (arm, other)] == [3.0, 2.0]
+    assert [dict(experiment.clips_of(each).variations) for each in (arm, other)] == [{"held": 1.0}, {"held": 0.5}]
+    few = load_experiment("table2", steps=2)
+    assert few.training_config(few.arms[0], 0, WEIGHTS, Path("out"), Path("cache")).data.synthetic.clips == 2 * 8
+    more = experiment.training_config(arm, 4, WEIGHTS, Path("out"), Path("cache"), "--threads=7")
+    assert more.threads == 7
+
+
+def test_seeds_are_of_the_training_or_else_of_the_sampling():
+    assert [hand_made().inference_of(Arm("a", ""), seed).seed for seed in (0, 5)] == [0, 0]
+    assert [hand_made(steps=None).inference_of(Arm("a", ""), seed).seed for seed in (0, 5)] == [0, 5]
+
+
+def test_judged_clips_are_those_from_the_first_on():
+    size, changed = Size(48, 64), {"supersampling": 1, "sprites": [1.0]}
+    later, earlier = Clips(9, 2, first=3, variations=changed), Clips(9, 9, variations=changed)
+    assert torch.equal(later.clip(1, size, 2).frames, earlier.clip(4, size, 2).frames)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seeds": ()}, "seeds must be one or more"),
+        ({"seeds": (1, 1)}, "each once"),
+        ({"steps": 0}, "steps must be >= 1"),
+        ({"steps": None, "training": {"steps": 3}}, "nothing is trained"),
+        ({"better": "more"}, "lower or higher"),
+        ({"arms": (Arm("old", ""),)}, "two or more arms"),
+        ({"inference": {"guidanc": 1.0}}, "arm old, inference: unknown guidanc"),
+        ({"pixel_motion": True, "arms": (Arm("old", ""), Arm("n", "", clips={"held": 1.0}))}, "clips of its own"),
+        ({"inference": {"control_end": 1.5}}, "control_end <= 1"),
+        ({"inference": {"radius": "none"}}, "radius 'none'"),
+    ],
+)
+def test_what_is_no_experiment_is_refused(changes, message):
+    with pytest.raises(ValueError, match=message):
+        hand_made(**changes)
+
+
+def test_steps_are_not_for_an_experiment_that_trains_nothing():
+    assert load_experiment("table2", steps=7, seeds=(4,)).steps == 7
+    assert load_experiment("table2", seeds=(4,)).seeds == (4,)
+    with pytest.raises(ValueError, match="trains nothing"):
+        load_experiment("control_span", steps=7)
+
+
+@pytest.mark.parametrize("change", [["--clips", "1"], ["--seeds", "3"]])
+def test_a_limit_of_other_clips_than_the_stated_ones_is_not_written(change, tmp_path, capsys):
+    assert main(["large_motion", "--write-limit", *change, "--out", str(tmp_path)]) == 2
+    assert "the clips and seeds that were stated" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unknown_experiment_is_exit_status_2(capsys):
@@ -166,7 +258,8 @@ def result(clip, error):
     size = Size(40, 56)
     points = ClipPoints(clip, size, (PathPoints("1", (error, error + 1), (10.0, 12.0)),))
     entities = ClipEntities(clip, (EntityMotion("it", (0.5, 0.25), ()),), math.nan, 4.0)
-    pictures = {"iou": 0.5, "pixel_iou": 0.4, "psnr_inside": 20.0, "psnr_outside": math.nan, "seconds": 1.5}
+    pictures = {"iou": 0.5, "pixel_iou": 0.4, "psnr_inside": 20.0, "psnr_outside": math.nan, "speed": 3.0,
+                "seconds": 1.5}  # fmt: skip
     return ClipResult(points, Judgement(clip, None, points, entities, error, 2), pictures)
 
 
@@ -225,6 +318,10 @@ def test_missing_rows_are_named_and_nothing_is_said_of_them():
     assert table.missing == ("new, seed 0",)
     assert "Only 1 of 2 seeds" in table.verdicts[0]
     assert "**Not complete.** Missing: new, seed 0." in table_markdown(table)
+    alone = {row: results for row, results in rows_with(lambda n, seed: 1.0).items() if row != ("old", 0)}
+    cell = made_table(hand_made(), alone).cells["new"]["sprites.mean_px"]
+    assert len(cell.seeds) == 2
+    assert cell.differences == pytest.approx((-1.0,)), "of the seed that both have"
     empty = made_table(hand_made(), {})
     assert empty.verdicts == ("new against old: not measured yet.",)
     assert len(empty.missing) == 4
@@ -241,9 +338,200 @@ def test_a_table_states_what_was_stated_before_and_every_figure_has_a_title():
     assert "nan" not in text
 
 
+def test_of_one_clip_nothing_is_said():
+    alone = {row: results[:1] for row, results in rows_with(lambda n, seed: 1.0).items()}
+    assert made_table(hand_made(), alone).verdicts[0].endswith("too few clips for an interval, so nothing is said.")
+
+
+def test_a_difference_that_is_not_0_has_a_star():
+    lines = table_markdown(made_table(hand_made(), rows_with(lambda n, seed: 1.0 + 0.1 * (n % 2)))).splitlines()
+    (difference,) = (line for line in lines if line.startswith("| new - old |"))
+    nearer, overlap, slope = difference.split("|")[2:5]
+    assert nearer.endswith("] * ")
+    assert "*" not in overlap + slope
+
+
+def test_a_figure_over_seeds_is_of_the_clips_that_all_measured():
+    first, second = Mean([1.0, 3.0, math.nan]), Mean([5.0, 7.0, 9.0])
+    both = OverSeeds([first, second])
+    assert both.measured.tolist() == [True, True, False]
+    assert both(np.array([[1.0, 1.0, 0.0]]))[0] == pytest.approx((2 + 6) / 2)
+
+
+def path_score(entity_id, role="moved", is_sprite=True, error=2.0, values=200, **figures):
+    told = {"ious": (0.5,), "pixel_ious": (0.25,), **figures}
+    return PathScore(entity_id, str(entity_id), is_sprite, role, (1.0,), (2.0,), (0.1,), inside_error=error,
+                     inside_values=values, **told)  # fmt: skip
+
+
+def test_pictures_are_judged_where_sprites_were_moved():
+    paths = (
+        path_score(1, ious=(0.5, 0.7), pixel_ious=(0.2, 0.4)),
+        path_score(2, error=0.0, values=200, ious=(0.9,), pixel_ious=(0.6,)),
+        path_score(3, role="held", error=99.0, ious=(0.0,), pixel_ious=(0.0,)),
+        path_score(4, is_sprite=False, error=99.0, ious=(0.0,), pixel_ious=(0.0,)),
+    )
+    score = ClipScore(9, 0, "foreground", 8.0, paths, (), 3.0, 300, 1.0, 1.0)
+    judgement = result("00000", 3.0).judgement
+    found = clip_result("00000", Size(40, 56), some_motion()[1], score, judgement, 1.25).pictures
+    assert found["iou"] == pytest.approx(0.7)
+    assert found["pixel_iou"] == pytest.approx(0.4)
+    assert found["psnr_inside"] == pytest.approx(-10 * math.log10(2 / 400))
+    assert found["psnr_outside"] == pytest.approx(20)
+    assert found["speed"] == pytest.approx(math.hypot(3, 1))
+    assert found["seconds"] == 1.25
+    nothing = replace(score, paths=paths[2:], outside_error=0.0)
+    found = clip_result("00000", Size(40, 56), some_motion()[1], nothing, judgement, 1.0).pictures
+    assert all(math.isnan(found[name]) for name in ("iou", "pixel_iou", "psnr_inside", "psnr_outside"))
+
+
 def test_a_result_survives_json():
     stored = json.loads(json.dumps(result_to_json(result("00000", 3.0))))
     assert json.dumps(result_to_json(result_from_json(stored))) == json.dumps(stored)
+
+
+# --- limits of weights ------------------------------------------------------------------------------------------------
+
+SPEED = Limit("max_speed", "pictures.speed", "sprites.mean_px", 8.0)
+
+
+@pytest.mark.parametrize(
+    ("measured", "value", "text"),
+    [
+        ([(2, 3.0), (4, 6.0), (6, 10.0)], 5.0, "ends between pictures.speed 4 (6) and 6 (10)"),
+        ([(6, 10.0), (2, 3.0), (4, 6.0)], 5.0, "ends between"),  # in any order
+        ([(2, 3.0), (4, 9.0), (6, 7.0)], 3.7, "ends between"),  # the first crossing counts
+        ([(2, 3.0), (4.25, 8.0)], 4.2, "held up to 4.2, the largest"),
+        ([(2, 8.1), (4, 9.0)], None, "held nowhere, not even at pictures.speed 2"),
+    ],
+)
+def test_a_limit_is_where_the_figure_first_passes_its_bound(measured, value, text):
+    found = found_limit(SPEED, measured)
+    assert found.value == pytest.approx(value) if value else found.value is None
+    assert text in found.text
+
+
+def test_an_arm_without_a_figure_has_no_limit():
+    with pytest.raises(ValueError, match=r"max_speed: an arm has no pictures\.speed or no sprites\.mean_px"):
+        found_limit(SPEED, [(2, 3.0), (math.nan, 9.0)])
+
+
+def test_a_table_tells_its_limit_once_it_is_whole():
+    experiment = hand_made(steps=None, limit=SPEED, seeds=(0,))
+    rows = {("old", 0): [result("00000", 3.0)] * 3, ("new", 0): [result("00000", 20.0)] * 3}
+    for number, row in enumerate(rows.values()):
+        for each in row:
+            each.pictures["speed"] = 2.0 + 10 * number
+    table = made_table(experiment, rows)
+    # The mean of errors 3 and 4, of 20 and 21: 3.5 at 2 px a frame and 20.5 at 12.
+    assert table.limit.value == pytest.approx(2 + 10 * (8 - 3.5) / 17, abs=0.05)
+    assert "- max_speed of these weights: 4.6 (sprites.mean_px <= 8 ends" in table_markdown(table)
+    assert (
+        "max_speed: the px a frame, the fastest step asked for, at which `sprites.mean_px` passes 8"
+        in table_markdown(table)
+    )
+    assert table_json(table)["limit"]["value"] == table.limit.value
+    del rows["new", 0]
+    assert made_table(experiment, rows).limit is None
+    assert "max_speed of these" not in table_markdown(made_table(experiment, rows))
+
+
+def test_a_limit_is_of_weights_that_are_there_and_of_figures_that_there_are():
+    with pytest.raises(ValueError, match="steps must be null"):
+        hand_made(limit=SPEED)
+    with pytest.raises(ValueError, match="limit: unknown sprites"):
+        replace(SPEED, figure="sprites")
+    with pytest.raises(ValueError, match="entry must be one of max_speed"):
+        replace(SPEED, entry="max_radius")
+
+
+def test_the_largest_motion_is_stated_before_it_is_run():
+    assert load_experiment("large_motion").limit == SPEED
+    assert [name for name in shipped() if load_experiment(name).pixel_motion] == ["figure2"]
+
+
+def test_the_fastest_step_is_between_two_frames_that_see_the_path():
+    _, tracks = some_motion()
+    assert fastest_step(tracks) == pytest.approx(math.hypot(3, 1))
+    paths, visibility = tracks.paths.clone(), tracks.visibility.clone()
+    paths[2, 1] += 50
+    assert fastest_step(replace(tracks, paths=paths)) > 50
+    visibility[2, 1] = False
+    assert fastest_step(replace(tracks, paths=paths, visibility=visibility)) == pytest.approx(math.hypot(3, 1))
+    assert math.isnan(fastest_step(replace(tracks, visibility=torch.zeros_like(visibility))))
+
+
+def test_a_limit_goes_into_the_weights_config_and_changes_nothing_else(tmp_path):
+    small_controlnet(gaussian_scale=2.0).save_pretrained(tmp_path)
+    file = tmp_path / "config.json"
+    before, name = json.loads(file.read_text("utf-8")), controlnet_sha256(tmp_path)
+    assert before["max_speed"] is None
+    write_limit(tmp_path, "max_speed", 7.5)
+    assert json.loads(file.read_text("utf-8")) == {**before, "max_speed": 7.5}
+    assert file.read_text("utf-8").startswith('{\n  "_class_name"')
+    assert list(tmp_path.glob(".*")) == []
+    loaded = load_controlnet(tmp_path)
+    assert loaded.config.max_speed == 7.5
+    assert controlnet_sha256(tmp_path) == name, "rows that were measured before stay those of these weights"
+    assert weights_sha256(loaded) == weights_sha256(small_controlnet(gaussian_scale=2.0))
+    loaded.register_to_config(gaussian_scale=3.0)
+    loaded.save_pretrained(tmp_path)
+    assert controlnet_sha256(tmp_path) != name
+    with pytest.raises(ValueError, match="nothing that is measured"):
+        write_limit(tmp_path, "max_radius", 7.5)
+    with pytest.raises(FileNotFoundError, match=r"config\.json"):
+        write_limit(tmp_path / "none", "max_speed", 7.5)
+
+
+# --- where pixels go --------------------------------------------------------------------------------------------------
+
+
+def dragged_case():
+    clips = Clips(9, 4, variations={"radius": [0.2, 0.24], "camera": 0.0, "background": 0.0, "both": 0.0})
+    cases = (drawn_case(clips.clip(number, Size(64, 96), 4), number) for number in range(clips.count))
+    return next(case for case in cases if drags_a_thing(case))
+
+
+def test_pixels_of_a_dragged_thing_go_with_it_and_no_others(monkeypatch):
+    monkeypatch.setattr(pixels, "CELLS", 16)
+    case = dragged_case()
+    motion = pixel_motion(case.frames, case, lucas_kanade())
+    assert motion.places.shape[:2] == (11, 16)  # a cell for 6 px
+    x, y = motion.places.long().unbind(-1)
+    owner = case.index[0][y, x]
+    far = torch.linalg.vector_norm(case.tracks.paths[-1] - case.tracks.paths[0], dim=-1)
+    dragged = int(case.tracks.path_entity[int(far.argmax())]) + 1
+    inside, ground = motion.seen & (owner == dragged), motion.seen & (owner == 0)
+    assert int(inside.sum()) > 5
+    assert float((motion.distance[inside] - far.max()).abs().median()) < 1.5
+    assert float(motion.distance[ground].median()) < 0.5
+    still = pixel_motion(case.frames[:1].expand_as(case.frames), case, lucas_kanade())
+    assert float(still.distance[still.seen].max()) < 0.5
+
+
+def test_the_picture_of_pixel_motion_is_bright_where_things_go_and_grey_where_they_are_lost():
+    case = dragged_case()
+    height, width = 4, 6
+    places = torch.stack(torch.meshgrid(torch.arange(6) * 16.0 + 8, torch.arange(4) * 16.0 + 8, indexing="xy"), dim=-1)
+    moved, seen = torch.zeros(height, width, 2), torch.ones(height, width, dtype=torch.bool)
+    far = torch.linalg.vector_norm(case.tracks.paths[-1] - case.tracks.paths[0], dim=-1).max()
+    moved[1, 2, 0], seen[3, 5] = far, False
+    picture = motion_picture(case.frames, case, PixelMotion(places, moved, seen))
+    scale, cell = 4, 64
+    assert picture.shape == (3, 64 * scale, 3 * 96 * scale + 12)
+    heat = picture[:, :, -96 * scale :]
+    assert heat[:, cell + 4, 2 * cell + 4].min() > 0.6, "as far as the farthest line: the brightest colour"
+    assert heat[:, 4, 4].max() < 0.1, "nowhere: the darkest"
+    assert torch.allclose(heat[:, -4, -4] * 255, torch.tensor([90.0, 90.0, 96.0]))
+
+
+def test_a_camera_drags_no_thing():
+    whole = torch.ones(40, 56, dtype=torch.bool)
+    entities, tracks = some_motion()
+    case = replace(dragged_case(), entities=Entities((Entity(0, "camera", whole),), entities.size))
+    one = Tracks(tracks.paths[:, :1] * 9, torch.zeros(1, dtype=torch.long), tracks.visibility[:, :1],
+                 tracks.radii[:, :1], tracks.size)  # fmt: skip
+    assert not drags_a_thing(replace(case, tracks=one))
 
 
 # --- arms, really run -------------------------------------------------------------------------------------------------
@@ -261,7 +549,7 @@ def command(tmp_path_factory):
             "question": "Does it run?", "source": "nothing", "metric": "sprites.mean_px", "better": "lower",
             "also": ["entities.leakage"], "reference": "both", "seeds": [0], "steps": 2,
             "clips": {"seed": 9, "count": 2, "variations": VARIATIONS},
-            "inference": {"num_inference_steps": 1},
+            "inference": {"num_inference_steps": 1}, "pixel_motion": True,
             "training": {
                 "networks.architecture": None, "control.choices": CHOICES, "data.sizes": [SIZE],
                 "data.frames": [FRAMES], "data.synthetic.clips": 2, "global_batch": 2, "precision": "fp32",
@@ -294,11 +582,15 @@ def test_arms_are_run_skipped_gone_on_with_and_never_mixed(command, capsys, monk
     before = {arm: file.read_text("utf-8") for arm, file in rows.items()}
     settings = {arm: json.loads(text)["settings"] for arm, text in before.items()}
     assert settings["box"]["training"]["control.choices.geometry"] == "box"
+    assert settings["box"]["drawing"]["held"] == VARIATIONS["held"]
     config = json.loads((out / "box" / "seed-0" / "training" / "weights" / "config.json").read_text("utf-8"))
     assert (config["geometry"], config["conditions"]) == ("box", "gaussian")
     assert len(read_row(rows["box"].parent, settings["box"])) == 2
     assert "box against both" in capsys.readouterr().out
     assert json.loads((out / "table.json").read_text("utf-8"))["missing"] == []
+    assert "![box](box/seed-0/pixel_motion.png)" in (out / "table.md").read_text("utf-8")
+    assert "![the real video](pixel_motion.png)" in (out / "table.md").read_text("utf-8")
+    assert {Size.of(read_picture(out / arm / "seed-0" / "pixel_motion.png")).width for arm in rows} == {3 * 384 + 12}
 
     # Nothing is trained again, and of what is there nothing is made again.
     monkeypatch.setattr(train, "main", lambda _: pytest.fail("trained again"))
@@ -308,10 +600,15 @@ def test_arms_are_run_skipped_gone_on_with_and_never_mixed(command, capsys, monk
     (rows["box"].parent / "clips" / "00001.json").unlink()
     assert main([*command, "--table"]) == 0
     assert "Missing: box, seed 0" in capsys.readouterr().out
+    assert main([*command, "--dry-run", "--seconds-per-step", "2", "--seconds-per-clip", "3600"]) == 0
+    assert "to do: 0 steps, 1 judged clips\ntime: 0.00 h of training + 1.00 h of judging" in capsys.readouterr().out
     assert main(command) == 0
     first, again = json.loads(before["box"])["results"], json.loads(rows["box"].read_text("utf-8"))["results"]
     assert first[0] == again[0]
     assert first[1]["sprites"] == again[1]["sprites"]
+
+    # What changes no weights changes no row.
+    assert main([*command, "--threads", "2"]) == 0
 
     # Other settings: named, and nothing is touched. What is done is known before it starts.
     capsys.readouterr()
@@ -330,6 +627,8 @@ def test_an_interrupted_training_is_status_75_without_a_row(command, tmp_path, c
     assert main(elsewhere) == 75
     assert "goes on where it stopped" in capsys.readouterr().err
     assert not list(tmp_path.rglob("row.json"))
+    assert main([*elsewhere, "--steps", "3"]) == 2, "it is claimed before there is a row"
+    assert "settings.json was made with another training.steps" in capsys.readouterr().err
 
 
 def test_a_dry_run_adds_up_what_it_is_told_and_makes_nothing(command, tmp_path, capsys):
@@ -343,9 +642,37 @@ def test_a_dry_run_adds_up_what_it_is_told_and_makes_nothing(command, tmp_path, 
 
 
 @pytest.mark.slow
+def test_a_limit_is_found_and_written(command, tmp_path, capsys):
+    """Weights that are there, judged at two speeds; the bound is so high that the faster one is the limit."""
+    experiment = json.loads(Path(command[0]).read_text("utf-8"))
+    arms = {f"px_{speed}": {"title": f"{speed}", "clips": {"travel": [speed / 9] * 2}} for speed in (1, 2)}
+    changes = {"arms": arms, "reference": "px_1", "steps": None, "training": {}, "also": ["pictures.speed"]}
+    changes["pixel_motion"] = False
+    limit = {"entry": "max_speed", "over": "pictures.speed", "figure": "sprites.mean_px", "bound": 1e6}
+    variations = {**VARIATIONS, "background": 0.0, "both": 0.0, "camera": 0.0}
+    clips = {**experiment["clips"], "variations": variations}
+    (tmp_path / "fast.yaml").write_text(json.dumps({**experiment, **changes, "clips": clips, "limit": limit}), "utf-8")
+    weights = tmp_path / "controlnet"
+    shutil.copytree(command[command.index("--controlnet") + 1], weights)
+    own = [str(tmp_path / "fast.yaml"), "--out", str(tmp_path / "out"), *command[3:], "--controlnet", str(weights)]
+    assert main([*own, "--table", "--write-limit"]) == 2
+    assert "rows are missing: px_1, seed 0; px_2, seed 0" in capsys.readouterr().err
+    assert main([*own, "--write-limit"]) == 0
+    table = json.loads((tmp_path / "out" / "fast" / "table.json").read_text("utf-8"))
+    speeds = [table["arms"][arm]["pictures.speed"]["value"]["value"] for arm in arms]
+    assert speeds[0] < speeds[1]
+    written = json.loads((weights / "config.json").read_text("utf-8"))["max_speed"]
+    assert written == table["limit"]["value"] == pytest.approx(speeds[1], abs=0.05)
+    assert main([*own, "--table"]) == 0, "the rows are still those of these weights"
+    assert main([*command, "--table", "--write-limit"]) == 2
+    assert "mine looks for no limit" in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_a_dry_run_measures_what_it_is_not_told(command, tmp_path, capsys):
     assert main([command[0], "--out", str(tmp_path), *command[3:], "--dry-run"]) == 0
     printed = capsys.readouterr().out
     assert "s a step measured over 3 steps" in printed
     assert "s a clip measured on one clip" in printed
+    assert re.search(r"once before, 2 training clips are encoded, 0\.00 h at \S+ s a clip, unless", printed)
     assert list(tmp_path.iterdir()) == []

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from draganything_core.evaluation.bootstrap import Bootstrap, interval
+from draganything_core.evaluation.bootstrap import Bootstrap
 from draganything_core.evaluation.frechet import (
     FeatureStatistics,
     FrechetDistance,
@@ -68,11 +68,67 @@ def test_by_clips_it_is_that_of_all_features_together_and_resampled_that_of_the_
     assert statistic.value == pytest.approx(distance(torch.cat(real), torch.cat(made)))
     twice = statistic(np.array([[2.0, 0.0, 1.0, 0.0]]))[0]
     assert twice == pytest.approx(distance(torch.cat([real[0]] * 2 + [real[2]]), torch.cat([made[0]] * 2 + [made[2]])))
-    found = interval(statistic, Bootstrap(resamples=50))
-    assert found.low < found.high
-    assert found.clips == 4
     with pytest.raises(ValueError, match="4 real clips, 3 made"):
         FrechetDistance(real, made[:3])
+
+
+@pytest.mark.parametrize("width", [3, 11, 40])  # fewer and more features than pictures
+def test_in_rows_or_in_features_it_is_the_same_distance(width):
+    def features(seed, clips=5):
+        generator = torch.Generator().manual_seed(seed)
+        return [
+            torch.randn(3, width, generator=generator, dtype=torch.float64) * (1 + 0.1 * seed) for _ in range(clips)
+        ]
+
+    real, made = features(1), features(2)
+    statistic = FrechetDistance(real, made)
+    assert statistic.value == pytest.approx(distance(torch.cat(real), torch.cat(made)), rel=1e-6)
+    counts = np.array([[0.0, 3.0, 1.0, 1.0, 0.0]])
+    real_drawn, made_drawn = (torch.cat([side[1]] * 3 + [side[2], side[3]]) for side in (real, made))
+    assert statistic(counts)[0] == pytest.approx(distance(real_drawn, made_drawn), rel=1e-6)
+    assert FrechetDistance(real, real).value == pytest.approx(0, abs=1e-9)
+
+
+@pytest.mark.parametrize("width", [4, 60])  # fewer and more features than pictures
+def test_an_interval_is_as_wide_as_the_figure_wanders_from_one_draw_of_clips_to_the_next(width):
+    mixed = torch.randn(width, width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+
+    def statistic(seed):
+        """24 clips of two pictures each, the made ones like the real ones but shifted."""
+        generator = torch.Generator().manual_seed(seed)
+        kind = torch.randn(24, 1, width, generator=generator, dtype=torch.float64)  # pictures of a clip are alike
+        real, made = (kind + torch.randn(24, 2, width, generator=generator, dtype=torch.float64) for _ in range(2))
+        return FrechetDistance([*(real @ mixed)], [*(made @ mixed + 1.0)])
+
+    values = [statistic(seed).value for seed in range(40)]
+    intervals = [statistic(seed).interval(Bootstrap(resamples=50)) for seed in range(6)]
+    errors = [(found.high - found.low) / 2 / 1.96 for found in intervals]
+    assert 0.7 < np.mean(errors) / np.std(values) < 2
+    assert all(found.low < found.value < found.high and found.clips == 24 for found in intervals)
+
+
+def test_an_interval_holds_its_figure_where_halves_are_all_beyond_it():
+    real, made = ([drawn(seed, count=1) for seed in range(start, start + 9)] for start in (0, 100))
+    statistic = FrechetDistance(real, made)
+    found = statistic.interval(Bootstrap(resamples=50))
+    half = np.array([[1.0, 0.0] * 4 + [0.0]])
+    assert statistic(half)[0] > statistic.value, "of fewer pictures the distance is larger"
+    assert found.low < statistic.value < found.high
+    assert found == statistic.interval(Bootstrap(resamples=50))
+    wide, narrow = (statistic.interval(Bootstrap(resamples=50, level=level)) for level in (0.99, 0.5))
+    assert wide.high - wide.value == pytest.approx((narrow.high - narrow.value) * 2.5758 / 0.6745, rel=1e-3)
+
+
+def test_an_interval_ends_at_zero_and_one_clip_has_none():
+    near = [drawn(seed) for seed in range(3)]
+    assert FrechetDistance(near, near).interval(Bootstrap(resamples=20)).low == 0
+    alone = FrechetDistance(near[:1], [drawn(9)]).interval()
+    assert alone.value > 0
+    assert math.isnan(alone.low)
+    assert math.isnan(FrechetDistance([], []).interval().value)
+    two = FrechetDistance([drawn(1, count=1), drawn(2, count=1)], [drawn(3, count=1), drawn(4, count=1)]).interval()
+    assert two.value > 0
+    assert math.isnan(two.low), "a half of one picture has no distance"
 
 
 def test_the_floor_is_the_distance_of_two_halves_of_the_truth():

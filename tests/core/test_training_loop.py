@@ -467,7 +467,7 @@ def test_all_of_the_controlnet_is_trained_and_nothing_of_the_frozen_model(svd, t
     # Attention to a single image token is the same whatever asks for it, so what asks has no gradient but rounding.
     asking = ("_blocks.0.norm2", "attn2.to_q", "attn2.to_k")
     # In this small network a norm's group is one channel, which takes out whatever was added to it.
-    taken_out = ("temporal_res_block.conv1.bias", "temporal_res_block.time_emb_proj.bias")
+    taken_out = ("temporal_res_block.conv1.bias", "res_block.time_emb_proj.bias")
     moved = {
         name: (value - before[name]).abs().max().item()
         for name, value in parameters(trainer).items()
