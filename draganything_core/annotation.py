@@ -214,13 +214,16 @@ def _done(record: ClipRecord, clip: Clip, dataset: Path, out: Path, config: Anno
 def _first_entities(clip: Clip, config: AnnotationConfig) -> tuple[int, Entities]:
     """The first frame that shows an entity that is large enough, and its entities there."""
     if not any(clip.masked):
-        raise ValueError(f"clip {clip.clip_id}: it has no id masks")
+        raise ValueError(f"clip {clip.clip_id}: it has no id masks; put them in NAME_masks beside the frames")
     for frame, has_mask in enumerate(clip.masked):
         if has_mask:
             entities = first_frame_entities(clip.window(frame), config.min_area, config.size)
             if len(entities):
                 return frame, entities
-    raise ValueError(f"clip {clip.clip_id}: no mask shows an entity of {config.min_area} px or more at {config.size}")
+    raise ValueError(
+        f"clip {clip.clip_id}: no mask shows an entity of {config.min_area} px or more at {config.size}; "
+        "lower --min-area"
+    )
 
 
 def _index_masks(clip: Clip, entities: Entities) -> dict[str, NDArray]:

@@ -72,5 +72,5 @@ def available_device(name: str) -> torch.device:
         there = ", ".join(kind for kind, is_there in available.items() if is_there)
         raise ValueError(f"--device {name}: this machine has none; there is {there}")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ValueError(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs")
+        raise ValueError(f"--device {name}: this machine has {torch.cuda.device_count()} GPUs; the first one is cuda:0")
     return device

@@ -21,7 +21,7 @@ def read_picture(path: Path | str) -> Tensor:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such picture")
+        raise FileNotFoundError(f"{path}: no such picture; check its name and folder")
     try:
         with Image.open(path) as opened:
             upright = ImageOps.exif_transpose(opened)
@@ -29,7 +29,7 @@ def read_picture(path: Path | str) -> Tensor:
                 raise ValueError(f"{path}: its pixels are floats of no known range; save it with 8 or 16 bits")
             rgba = (_eight_bits(upright) if upright.mode.startswith("I") else upright).convert("RGBA")
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"{path}: not a picture that can be read ({error})") from error
+        raise ValueError(f"{path}: not a picture that can be read ({error}); save it as PNG or JPEG") from error
     white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
     pixels = np.asarray(Image.alpha_composite(white, rgba).convert("RGB"), dtype=np.float32) / 255
     return rearrange(torch.from_numpy(pixels), "h w c -> c h w")

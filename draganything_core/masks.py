@@ -96,7 +96,7 @@ def load_mask(path: Path | str, size: tuple[int, int] | None = None) -> Tensor:
         with Image.open(path) as picture:
             mask = torch.from_numpy(_bright_pixels(picture))
     except OSError as error:
-        raise ValueError(f"mask file {path} cannot be read as a picture: {error}") from error
+        raise ValueError(f"mask file {path} cannot be read as a picture: {error}; save it as PNG") from error
     return mask if size is None else resize_mask(mask, *size)
 
 

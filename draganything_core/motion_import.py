@@ -62,7 +62,7 @@ def motion_from_path(path: Path, size: Size | None = None, frames: int = 0) -> I
     tracks. Raises FileNotFoundError for what is missing.
     """
     if not path.exists():
-        raise FileNotFoundError(f"there is no file or folder {path}")
+        raise FileNotFoundError(f"there is no file or folder {path}; check its name")
     if path.is_file() and path.stat().st_size > LARGEST_FILE:
         raise ValueError(f"{path} has {path.stat().st_size / 2**20:.1f} MiB; expected at most {LARGEST_FILE >> 20} MiB")
     archive = path.is_file() and is_archive(path.read_bytes())

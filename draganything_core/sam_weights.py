@@ -59,7 +59,9 @@ def segment_anything_package() -> Any:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.is_file():
-        raise FileNotFoundError(f"no Segment Anything weights at {path}")
+        raise FileNotFoundError(
+            f"no Segment Anything weights at {path}; expected {_EXPECTED}. Without weights, leave --sam out."
+        )
     if path.suffix == ".safetensors":
         from safetensors import SafetensorError
         from safetensors.torch import load_file
@@ -67,7 +69,7 @@ def _read_weights(path: Path) -> dict[str, Tensor]:
         try:
             return load_file(path)
         except SafetensorError as error:
-            raise ValueError(f"{path} is not a safetensors file: {error}") from error
+            raise ValueError(f"{path} is not a safetensors file: {error}; copy it again") from error
     try:
         # Older files are plain pickles, which cannot be mapped into memory.
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))

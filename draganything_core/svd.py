@@ -51,7 +51,7 @@ def load_svd_parts(folder: Path | str, dtype: torch.dtype = torch.float32) -> Sv
     """
     folder = Path(folder)
     check_svd_folder(folder)
-    logger.info("Stable Video Diffusion (%s): %s", folder, LICENCES["svd_unet"])
+    logger.info("Video model in %s. Stability AI's own weights are under the %s", folder, LICENCES["svd_unet"])
     networks = load_networks(folder, tuple(NETWORKS), dtype)
     return SvdParts(scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"), **networks)
 

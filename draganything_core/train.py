@@ -23,10 +23,13 @@ import logging
 import os
 import sys
 from datetime import timedelta
+from pathlib import Path
 
 import torch
 
 from .training.config_file import config_to_yaml, describe_keys, load_config, shipped_configs
+
+logger = logging.getLogger(__name__)
 
 EXIT_FAILED, EXIT_ARGUMENTS = 1, 2
 EXIT_INTERRUPTED = 75  # "try again later", as schedulers know it
@@ -73,7 +76,11 @@ def run(options: argparse.Namespace, overrides: list[str]) -> int:
     except TrainingError as error:
         print(f"training stopped: {error}", file=sys.stderr)
         return EXIT_FAILED
-    return 0 if outcome == "finished" else EXIT_INTERRUPTED
+    if outcome != "finished":
+        logger.info(f"{config.output}: interrupted; the same command goes on")
+        return EXIT_INTERRUPTED
+    logger.info(f"{config.output}: trained to the end; the weights are in {Path(config.output) / 'weights'}")
+    return 0
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[argparse.Namespace, list[str]]:

@@ -60,7 +60,7 @@ def read_video(path: Path | str) -> tuple[Tensor, float, dict[str, str]]:
     """
     source = Path(path)
     if not source.is_file():
-        raise FileNotFoundError(f"no video file at {str(source)!r}")
+        raise FileNotFoundError(f"no video file at {str(source)!r}; check its name and folder")
     try:
         with av.open(str(source)) as container:
             if not container.streams.video:

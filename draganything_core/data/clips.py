@@ -80,7 +80,7 @@ class Clip:
 
     def __post_init__(self) -> None:
         if not len(self.pictures):
-            raise ValueError(f"clip {self.clip_id}: it has no frames")
+            raise ValueError(f"clip {self.clip_id}: it has no frames; remove its folder, or fill it")
         if self.mask_files is not None and len(self.mask_files) != len(self.pictures):
             raise ValueError(f"clip {self.clip_id}: {len(self.pictures)} frames, but {len(self.mask_files)} masks")
         if not (math.isfinite(self.fps) and self.fps > 0):
@@ -275,7 +275,7 @@ def some_of(names: tuple[str, ...] | list[str]) -> str:
 def _read_ids(file: Path) -> Tensor:
     """(H,W) int32: the numbers stored in a PNG of one channel, 1 to 16 bits, palette indices for a palette picture."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: no such id mask")
+        raise FileNotFoundError(f"{file}: no such id mask; give it the name of its frame")
     with reading(file), Image.open(file) as picture:
         if picture.mode not in ("1", "L", "P") and not picture.mode.startswith("I"):
             raise ValueError(

@@ -50,4 +50,4 @@ class Davis(ClipSource):
         file = self.root / "ImageSets" / "2017" / f"{split}.txt"
         if file.is_file():
             return file
-        raise FileNotFoundError(f"DAVIS at {self.root} has no split {split!r}: {file} is not there")
+        raise FileNotFoundError(f"DAVIS at {self.root} has no split {split!r}: {file} is not there; name one that is")

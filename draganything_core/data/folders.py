@@ -51,7 +51,7 @@ class PictureFrames:
     @cached_property
     def size(self) -> Size:
         if not self.files[0].is_file():
-            raise FileNotFoundError(f"{self.files[0]}: no such picture")
+            raise FileNotFoundError(f"{self.files[0]}: no such picture; was it moved?")
         with reading(self.files[0]), Image.open(self.files[0]) as picture:
             return Size(picture.height, picture.width)
 
@@ -121,7 +121,7 @@ def open_video(file: Path) -> tuple[VideoFrames, float]:
     except av.error.FFmpegError as error:
         raise ValueError(f"{file} cannot be read as a video: {error}") from error
     if not rate:
-        raise ValueError(f"{file} does not tell its frames per second")
+        raise ValueError(f"{file} does not tell its frames per second; write it as .mp4")
     return VideoFrames(file, range(count), size), float(rate)
 
 
@@ -141,10 +141,10 @@ def folders_in(folder: Path) -> tuple[str, ...]:
 def frames_of(clip_id: str, folder: Path) -> PictureFrames:
     """A clip's folder of pictures as frames in the order of their names."""
     if not folder.is_dir():
-        raise FileNotFoundError(f"clip {clip_id}: no folder {folder}")
+        raise FileNotFoundError(f"clip {clip_id}: no folder {folder}; put the frames there")
     files = pictures_in(folder)
     if not files:
-        raise ValueError(f"clip {clip_id}: {folder} holds no pictures")
+        raise ValueError(f"clip {clip_id}: {folder} holds no pictures; put the frames there")
     for file, other in pairwise(sorted(files, key=lambda file: file.stem)):
         if file.stem == other.stem:
             raise ValueError(

@@ -105,7 +105,7 @@ def _members(content: bytes, name: str) -> dict[str, bytes]:
             if unpacked <= LARGEST_UNPACKED:
                 return {info.filename: archive.read(info) for info in files}
     except BROKEN as error:
-        raise ValueError(f"{name}: it cannot be unpacked ({error})") from error
+        raise ValueError(f"{name}: it cannot be unpacked ({error}). Pack it again as .zip.") from error
     raise ValueError(
         f"{name}: {unpacked / 2**20:.0f} MiB when unpacked; expected at most {LARGEST_UNPACKED // 2**20} MiB"
     )
@@ -167,7 +167,7 @@ def _mask(inside: dict[str, bytes], file: str, size: Size, name: str) -> Tensor:
         try:
             return load_mask(unpacked, (size.height, size.width))
         except (ValueError, SyntaxError) as error:
-            raise ValueError(f"{name}, {file}: it cannot be read as a mask") from error
+            raise ValueError(f"{name}, {file}: it cannot be read as a mask; save it as PNG") from error
 
 
 def _with_mask(entity: DocumentEntity, found: dict[str, str]) -> DocumentEntity:

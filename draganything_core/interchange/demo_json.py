@@ -130,7 +130,7 @@ def find_demo_json(path: Path) -> Path:
 def picture_size(path: Path) -> Size:
     """The size of a picture file, read from its header. Raises FileNotFoundError or ValueError."""
     if not path.is_file():
-        raise FileNotFoundError(f"no picture {path}")
+        raise FileNotFoundError(f"no picture {path}; check its name and folder")
     try:
         with Image.open(path) as picture:
             return Size(picture.height, picture.width)
@@ -258,7 +258,9 @@ def _name_inside(picture: Path, folder: Path) -> str | None:
 
 def _check_entities(document: MotionDocument, entities: Entities) -> None:
     if entities.size != document.size:
-        raise ValueError(f"the entities' masks are {entities.size}, the document's canvas is {document.size}")
+        raise ValueError(
+            f"the entities' masks are {entities.size}, the document's canvas is {document.size}; resize them"
+        )
     missing = {path.entity for path in document.paths} - {entity.entity_id for entity in entities}
     if missing:
         raise ValueError(f"the document moves entities {sorted(missing)}, which have no mask among those given")

@@ -130,7 +130,7 @@ def write(document: MotionDocument, format_name: str, picture: Tensor | None = N
 
 def _check_content(content: bytes, name: str) -> None:
     if not content:
-        raise ValueError(f"{name}: the file is empty")
+        raise ValueError(f"{name}: the file is empty; copy it again")
     if len(content) > LARGEST_FILE:
         raise ValueError(f"{name}: {len(content) / 2**20:.1f} MiB; expected at most {LARGEST_FILE // 2**20} MiB")
     if not (is_archive(content) or content.startswith(NUMPY_MAGIC)):

@@ -71,7 +71,7 @@ def read_points_store(text: str, size: Size, frames: int, curve: CurveKind = "ca
         if absolute != [[_absolute(point).get(key) for key in HANDLE_KEYS] for point in points]:
             exact[str(number)] = absolute
     if not paths:
-        raise ValueError(f"{POINTS_STORE}: no spline with points")
+        raise ValueError(f"{POINTS_STORE}: no spline with points; draw one")
     extra = {KJ_HANDLES: exact} if exact else {}
     return MotionDocument(size=size, frames=frames, entities=tuple(entities), paths=tuple(paths), extra=extra)
 
@@ -105,7 +105,7 @@ def read_coords(text: str, size: Size, frames: int | None = None) -> MotionDocum
         for number, track in enumerate(_tracks(parse_text(text, COORDS)), start=1)
     ]
     if not any(tracks):
-        raise ValueError(f"{COORDS}: no track with points")
+        raise ValueError(f"{COORDS}: no track with points; draw one")
     empty = [f"track {number}" for number, track in enumerate(tracks, start=1) if not track]
     if empty:
         warn_lost(f"{COORDS}: tracks without points are left out", empty)

@@ -145,14 +145,77 @@ def test_no_picture_is_left_over_or_large():
     assert [picture.name for picture in pictures if picture.stat().st_size > 150_000] == []
 
 
-def test_the_files_of_the_ten_behaviours_exist():
+def test_each_help_page_shows_its_node_in_a_picture_that_a_script_makes():
+    script = (ROOT / "docs" / "make_help_pictures.py").read_text(encoding="utf-8")
+    pages = sorted((ROOT / "web" / "docs").glob("*.md"))
+    assert len(pages) > 10
+    without = [page.stem for page in pages if f"pictures/{page.stem}.webp" not in links(page)]
+    assert without == []
+    assert [page.stem for page in pages if f'"{page.stem}.webp": ' not in script] == []
+    assert [page.stem for page in pages if Image.open(page.parent / "pictures" / f"{page.stem}.webp").width < 400] == []
+
+
+def test_help_pages_are_light_and_no_picture_of_theirs_is_left_over():
+    shown = {
+        (page.parent / target).resolve() for page in (ROOT / "web" / "docs").glob("*.md") for target in links(page)
+    }
+    pictures = set((ROOT / "web" / "docs" / "pictures").iterdir())
+    assert pictures - shown == set()
+    assert sum(picture.stat().st_size for picture in pictures) < 1_500_000
+
+
+def test_every_commands_help_shows_an_example():
+    """The docstring is what --help prints; read as text, because importing the commands takes a while."""
+    everything = (ROOT / "draganything_core").rglob("*.py")
+    files = [file for file in everything if "argparse.ArgumentParser(" in file.read_text("utf-8")]
+    assert {"generate.py", "train.py"} <= {file.name for file in files}
+    without = []
+    for file in files:
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        module = ".".join(parts[:-1] if parts[-1] == "__main__" else parts)
+        text = file.read_text(encoding="utf-8")
+        docstring = text.split('"""')[1]
+        if "description=__doc__.splitlines()[0]" in text:
+            docstring = docstring.splitlines()[0]
+        shown = (
+            docstring if "description=__doc__" in text else "".join(re.findall(r'epilog="""(.*?)"""', text, re.DOTALL))
+        )
+        if f"python -m {module} " not in shown:
+            without.append(module)
+    assert without == []
+
+
+def test_the_registrys_package_leaves_out_nothing_that_nodes_need():
+    lines = (ROOT / ".comfyignore").read_text(encoding="utf-8").splitlines()
+    left_out = [line for line in lines if line and not line.startswith("#")]
+    assert "/tests/" in left_out
+    assert [line for line in left_out if not line.startswith("/")] == [], "docs/ would take web/docs along"
+    assert [line for line in left_out if not (ROOT / line.strip("/")).exists()] == []
+    needed = {"__init__.py", "draganything_core", "locales", "nodes", "pyproject.toml", "requirements.txt", "web"}
+    needed |= {"workflows", "LICENSE", "NOTICE", "README.md"}
+    assert needed & {line.strip("/") for line in left_out} == set()
+    assert [
+        file
+        for file in (ROOT / "nodes").glob("*.py")
+        if "start_comfyui" in re.findall(r"import (\w+)", file.read_text())
+    ] == []
+
+
+@pytest.mark.parametrize("heading", ["Ten behaviours", "Ten more"])
+def test_the_files_of_the_behaviours_exist(heading):
     page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    section = re.search(r"^## Ten behaviours.*?(?=^## )", page, re.DOTALL | re.MULTILINE)[0]
+    section = re.search(rf"^## {heading}.*?(?=^## )", page, re.DOTALL | re.MULTILINE)[0]
     rows = re.findall(r"^\| (?!behaviour|-)[^|]+\| ([^|]+) \|$", section, re.MULTILINE)
     assert len(rows) == 10
     named = [file for row in rows for file in re.findall(r"`([^`]+)`", row)]
     assert len(named) >= 10
     assert [file for file in named if not list(ROOT.glob(file.rstrip("/")))] == []
+
+
+def test_no_module_is_longer_than_400_lines():
+    modules = [path for folder in ("draganything_core", "nodes", "web") for path in (ROOT / folder).rglob("*.[pj][ys]")]
+    assert len(modules) > 200
+    assert [path.name for path in modules if len(path.read_text(encoding="utf-8").splitlines()) > 400] == []
 
 
 def test_the_node_reference_is_up_to_date():
@@ -199,6 +262,17 @@ def test_the_document_page_states_the_schemas_defaults():
             if default is not None:
                 text = default if isinstance(default, str) and default else json.dumps(default)
                 assert f"| `{text}` |" in row, f"{holder}.{name}: {row}"
+
+
+def test_the_protocol_of_the_training_page_is_one(tmp_path):
+    from draganything_core.evaluation.cases import AnnotatedProtocol, open_protocol
+
+    page = (ROOT / "docs" / "training.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"^```yaml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "mine.yaml").write_text(example)
+    protocol = open_protocol(tmp_path / "mine.yaml")
+    assert isinstance(protocol, AnnotatedProtocol)
+    assert (protocol.source, protocol.tracker) == ("plain folders", "lucas_kanade")
 
 
 @pytest.mark.skipif(sys.version_info < (3, 11), reason="reads TOML")
