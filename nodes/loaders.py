@@ -52,7 +52,7 @@ class LoadTinyModel(io.ComfyNode):
         with packages_for("Load Tiny Demo Model"):
             from .tiny_model import load_tiny
 
-        tiny = load_tiny()
+            tiny = load_tiny()
         return io.NodeOutput(tiny.model, tiny.clip_vision, tiny.vae, tiny.control)
 
 
@@ -103,7 +103,7 @@ class LoadControlNet(io.ComfyNode):
         with packages_for("Load DragAnything ControlNet"):
             from .control import load_control
 
-        control = load_control(weights_path(name), None if preset == FROM_WEIGHTS else preset)
+            control = load_control(weights_path(name), None if preset == FROM_WEIGHTS else preset)
         return io.NodeOutput(control)
 
 

@@ -6,6 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from comfy_api.v0_0_2 import ComfyExtension, io
@@ -26,29 +27,57 @@ PACKAGES = {
     "tqdm": "tqdm",
     "transformers": "transformers",
 }
+PACKAGES_OF_OTHERS = {"yaml": "pyyaml"}  # where the name to install is another one
 
 
 def how_to_install(error: ImportError) -> str | None:
-    """What to do about an import that failed; None if it was not of a package in requirements.txt."""
-    package = PACKAGES.get((error.name or "").partition(".")[0])
-    if package is None:
+    """What to do about an import that failed; None if no package that could be installed is missing."""
+    module = (error.name or "").partition(".")[0]
+    package = PACKAGES.get(module)
+    if package is not None:
+        remedy = f"{sys.executable} -m pip install -r {REQUIREMENTS}"
+    elif is_missing(module):  # one of ComfyUI's own, or one that a package above asks for
+        package = PACKAGES_OF_OTHERS.get(module, module.replace("_", "-"))
+        remedy = f"{sys.executable} -m pip install {package}"
+    else:
         return None
     return (
         f"DragAnything needs the package {package}, which ComfyUI's Python cannot import ({error}). "
-        f"Run `{sys.executable} -m pip install -r {REQUIREMENTS}` and restart ComfyUI."
+        f"Run `{remedy}` and restart ComfyUI."
     )
+
+
+def is_missing(module: str) -> bool:
+    """Whether Python finds nothing of that name; a package that is there, but lacks a part, is not missing."""
+    if not module or sys.modules.get(module) is not None:
+        return False
+    try:
+        return find_spec(module) is None
+    except ModuleNotFoundError:
+        return True
 
 
 @contextmanager
 def packages_for(node_name: str) -> Iterator[None]:
-    """Around imports that a node makes when it runs: ImportError names the node, the package and what to do."""
+    """Around what a node imports and loads when it runs: ImportError names the node, the package and what to do.
+
+    A missing package is also found where another one, such as diffusers, tells of it by an error of its own.
+    """
     try:
         yield
-    except ImportError as error:
-        remedy = how_to_install(error)
-        if remedy is None:
-            raise
-        raise ImportError(f"{node_name}: {remedy}", name=error.name) from error
+    except (ImportError, RuntimeError) as error:
+        for cause in causes(error):
+            remedy = how_to_install(cause) if isinstance(cause, ImportError) else None
+            if remedy is not None:
+                raise ImportError(f"{node_name}: {remedy}", name=cause.name) from error
+        raise
+
+
+def causes(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and, one after the other, those that it was raised from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 class PackagesMissing(io.ComfyNode):

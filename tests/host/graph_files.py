@@ -13,9 +13,11 @@ ObjectInfo = dict[str, Any]
 Json = dict[str, Any]
 
 WIDGETS = ("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3")
-GAP = 40  # px on the canvas, between nodes
+GAP, BELOW = 40, 84  # px on the canvas between nodes, aside and below: a node's title and badge stand above its place
 NODE_WIDTH, NOTE_WIDTH = 310, 400  # px
 EDITOR_WIDTH, EDITOR_HEIGHT = 860, 680  # px, as the Trajectory Editor opens
+PICTURE_HEIGHT = 300  # px below the inputs of a node that shows one
+SHEET_WIDTH = 600  # px, of a node that shows the condition maps of a whole clip
 SEEDS = ("seed", "noise_seed")  # the frontend adds a choice to these, asked for or not
 NOTE_COLORS = {"color": "#432", "bgcolor": "#653"}
 
@@ -224,7 +226,7 @@ def canvas_note(text: str, number: int) -> Json:
         "id": number,
         "type": "MarkdownNote",
         "pos": [-NOTE_WIDTH - GAP, 0],
-        "size": [NOTE_WIDTH, 60 + 24 * lines],
+        "size": [NOTE_WIDTH, 60 + 16 * lines],
         "flags": {},
         "order": 0,
         "mode": 0,
@@ -247,7 +249,7 @@ def canvas_places(graph: Graph, info: ObjectInfo) -> dict[int, list[int]]:
     places = {}
     for node in graph.nodes:
         places[node.number] = [left[node.column], below[node.column]]
-        below[node.column] += _height(node, info) + GAP
+        below[node.column] += _height(node, info) + BELOW
     return places
 
 
@@ -259,7 +261,9 @@ def _sockets(node: Node, info: ObjectInfo) -> list[Input]:
 
 
 def _width(node: Node, info: ObjectInfo) -> int:
-    return EDITOR_WIDTH if _has_editor(node, info) else NODE_WIDTH
+    if _has_editor(node, info):
+        return EDITOR_WIDTH
+    return SHEET_WIDTH if _shows_sheet(node) else NODE_WIDTH
 
 
 def _height(node: Node, info: ObjectInfo) -> int:
@@ -269,7 +273,12 @@ def _height(node: Node, info: ObjectInfo) -> int:
     for each in node_inputs(node, info):
         if each.is_widget:
             height += 120 if each.options.get("multiline") else 26
-    return height + (300 if info[node.kind]["output_node"] or node.kind == "LoadImage" else 0)
+    return height + (PICTURE_HEIGHT if info[node.kind]["output_node"] or node.kind == "LoadImage" else 0)
+
+
+def _shows_sheet(node: Node) -> bool:
+    shown = node.inputs.get("images") if node.kind == "PreviewImage" else None
+    return isinstance(shown, Link) and shown.node.kind == "DragAnythingGaussianMap"
 
 
 def _has_editor(node: Node, info: ObjectInfo) -> bool:

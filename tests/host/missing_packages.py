@@ -26,8 +26,8 @@ for name in ("comfy.sd", "comfy_api.v0_0_2", "latent_preview", "server"):
 nodes = importlib.import_module("nodes")
 
 MODULES = (
-    "av", "cv2", "diffusers", "einops", "jsonschema", "numpy", "PIL", "safetensors", "segment_anything", "torchvision",
-    "tqdm", "transformers",
+    "accelerate", "av", "cv2", "diffusers", "einops", "jsonschema", "numpy", "PIL", "safetensors", "segment_anything",
+    "torchvision", "tqdm", "transformers", "yaml",
 )  # fmt: skip
 SAM_WEIGHTS = Path(base) / "models" / "sams" / "sam_vit_b_01ec64.pth"
 INPUTS: dict[str, dict[str, Any]] = {

@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from urllib.request import Request, urlopen
 
 PACK = Path(__file__).parents[2]
 NEEDED = "import torch, torchaudio, av, sqlalchemy, comfy_kitchen, aiohttp, diffusers, einops"
-START_SECONDS = 300.0
+START_SECONDS = 900.0  # an idle machine takes ten
 RUN_SECONDS = 1800.0
 SETTINGS = {"Comfy.TutorialCompleted": True}  # else the frontend opens its templates over the first graph
 
@@ -73,10 +74,21 @@ class Host:
 
 
 class Server:
-    """A running ComfyUI; use it in a ``with`` block. ``base`` holds its models, input, output and custom_nodes."""
+    """A running ComfyUI; use it in a ``with`` block. ``base`` holds its models, input, output and custom_nodes.
 
-    def __init__(self, host: Host, base: Path, pack: Path = PACK, pack_name: str = "draganything") -> None:
+    options: more of the host's own, as on its command line.
+    """
+
+    def __init__(
+        self,
+        host: Host,
+        base: Path,
+        pack: Path = PACK,
+        pack_name: str = "draganything",
+        options: Sequence[str] = (),
+    ) -> None:
         self.host = host
+        self.options = options
         self.base = base
         self.pack = pack
         self.pack_name = pack_name
@@ -95,7 +107,7 @@ class Server:
             self.host.python, "main.py", "--cpu", "--listen", "127.0.0.1", "--port", str(self.port),
             "--base-directory", str(self.base), "--disable-api-nodes",
             "--disable-all-custom-nodes", "--whitelist-custom-nodes", self.pack_name,
-            "--disable-auto-launch", "--database-url", "sqlite:///:memory:",
+            "--disable-auto-launch", "--database-url", "sqlite:///:memory:", *self.options,
         ]  # fmt: skip
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
         with self.log_file.open("w") as log:

@@ -20,6 +20,7 @@ EVERY_NODE = set(json.loads((ROOT / "tests/host/object_info.json").read_text()))
 ONLY_NODE = "DragAnythingPackagesMissing"
 WHEN_A_NODE_RUNS = ("av", "diffusers", "safetensors", "tqdm", "transformers")  # imported only then
 OPTIONAL = ("segment_anything", "torchvision")  # torchvision: the host's own, which Segment Anything needs
+OF_OTHERS = {"accelerate": "accelerate", "torchvision": "torchvision", "yaml": "pyyaml"}  # what diffusers asks for
 NEEDED_BY_ALL = {  # packages, by the names that Python imports
     "cv2": "opencv-python-headless",
     "einops": "einops",
@@ -76,8 +77,19 @@ def test_an_optional_package_is_missed_by_its_own_node_alone(tried, module):
     assert f"pip install {module.replace('_', '-')}" in found["said"]["DragAnythingLoadSAM"]
 
 
+@pytest.mark.parametrize("module", OF_OTHERS)
+def test_a_package_that_diffusers_lacks_is_named_where_it_is_missed(tried, module):
+    found = tried[module]
+    assert set(found["nodes"]) == EVERY_NODE
+    said = found["said"]["DragAnythingLoadTiny"]
+    assert said is None or (
+        f"Load Tiny Demo Model: DragAnything needs the package {OF_OTHERS[module]}, " in said
+        and f"-m pip install {OF_OTHERS[module]}`" in said
+    ), said
+
+
 def test_no_requirement_is_left_out(tried):
-    assert set(tried) == {*NEEDED_BY_ALL, *WHEN_A_NODE_RUNS, *OPTIONAL}
+    assert set(tried) == {*NEEDED_BY_ALL, *WHEN_A_NODE_RUNS, *OPTIONAL, *OF_OTHERS}
     listed = [line for line in (PACK / "requirements.txt").read_text().splitlines() if line[:1] != "#"]
     packages = {line.partition(">")[0] for line in listed}
     assert packages == {*NEEDED_BY_ALL.values(), *WHEN_A_NODE_RUNS}

@@ -157,8 +157,8 @@ and says how far each is from where it was asked to be.""")
     )
     editor = tiny_editor(graph, document)
     sampler = tiny_video(graph, editor, "background_pinned")
-    score = graph.add("DragAnythingScore", 4, video=sampler["images"], motion=editor["motion"])
-    graph.add("PreviewImage", 4, title="Asked and found", images=score["overlay"])
+    score = graph.add("DragAnythingScore", 5, video=sampler["images"], motion=editor["motion"])
+    graph.add("PreviewImage", 5, title="Asked and found", images=score["overlay"])
     return graph
 
 
