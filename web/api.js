@@ -3,6 +3,8 @@
  * words for the user. Nothing here touches the document, so a server that is gone costs nobody a line.
  */
 
+import { speaker } from "./strings.js";
+
 /** @typedef {import("./document.js").Box} Box */
 /** @typedef {import("./document.js").Click} Click */
 /** @typedef {import("./document.js").Size} Size */
@@ -32,6 +34,7 @@
 
 /** @typedef {{fetchApi: (route: string, options?: any) => Promise<any>}} Host the host's api object, or one like it */
 /** @typedef {"unreachable" | "late" | "refused" | "cancelled"} Reason */
+/** @typedef {import("./strings.js").Say} Say */
 
 const PREFIX = "/draganything";
 const QUICK = 15_000; // ms
@@ -61,9 +64,13 @@ export function messageOf(error) {
 }
 
 export class Server {
-  /** @param {Host} host */
-  constructor(host) {
+  /**
+   * @param {Host} host
+   * @param {Say} [say] in whose words errors are; English where none is given
+   */
+  constructor(host, say = speaker()) {
     this.host = host;
+    this.say = say;
     this.asked = 0;
     this.session = Math.random().toString(36).slice(2, 10); // so that two editors never share a request's id
   }
@@ -153,7 +160,7 @@ export class Server {
    */
   async call(route, { body, within, signal }) {
     if (signal?.aborted) {
-      throw new ServerError("cancelled", "The question was withdrawn.");
+      throw new ServerError("cancelled", this.say("withdrawn"));
     }
     const clock = new AbortController();
     const timer = setTimeout(() => clock.abort(), within);
@@ -163,9 +170,12 @@ export class Server {
     const headers = { "Content-Type": "application/json" };
     try {
       const response = await this.host.fetchApi(PREFIX + route, { ...options, headers, signal: clock.signal });
-      return await answerOf(response, route);
+      return await answerOf(response, route, this.say);
     } catch (error) {
-      throw error instanceof ServerError ? error : lost(within, signal?.aborted === true, clock.signal.aborted);
+      if (error instanceof ServerError) {
+        throw error;
+      }
+      throw lost(this.say, within, signal?.aborted === true, clock.signal.aborted);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", stop);
@@ -173,23 +183,24 @@ export class Server {
   }
 }
 
-/** @type {(within: number, isCancelled: boolean, isAborted: boolean) => ServerError} */
-function lost(within, isCancelled, isAborted) {
+/** @type {(say: Say, within: number, isCancelled: boolean, isAborted: boolean) => ServerError} */
+function lost(say, within, isCancelled, isAborted) {
   if (isCancelled) {
-    return new ServerError("cancelled", "The question was withdrawn.");
+    return new ServerError("cancelled", say("withdrawn"));
   }
   if (isAborted) {
-    const message = `The server did not answer within ${within / 1000} seconds. Try again; nothing is lost.`;
-    return new ServerError("late", message);
+    return new ServerError("late", say("serverLate", { seconds: within / 1000 }));
   }
-  return new ServerError(
-    "unreachable",
-    "The server cannot be reached. Your drawing is kept here; go on once ComfyUI runs again.",
-  );
+  return unreachable(say);
 }
 
-/** @type {(response: any, route: string) => Promise<any>} */
-async function answerOf(response, route) {
+/** @type {(say: Say) => ServerError} */
+function unreachable(say) {
+  return new ServerError("unreachable", say("serverLost"));
+}
+
+/** @type {(response: any, route: string, say: Say) => Promise<any>} */
+async function answerOf(response, route, say) {
   const text = await response.text();
   /** @type {any} */
   let answer = null;
@@ -205,11 +216,10 @@ async function answerOf(response, route) {
     throw new ServerError("refused", answer.error);
   }
   if (response.status === 404 || response.status === 405) {
-    const message = `The server does not know ${PREFIX + route}. Restart ComfyUI so that it loads this version.`;
-    throw new ServerError("refused", message);
+    throw new ServerError("refused", say("serverOld", { route: PREFIX + route }));
   }
   if ([502, 503, 504].includes(response.status)) {
-    throw lost(0, false, false);
+    throw unreachable(say);
   }
-  throw new ServerError("refused", `The server answered ${response.status} to ${PREFIX + route}. Its log says why.`);
+  throw new ServerError("refused", say("serverRefused", { status: response.status, route: PREFIX + route }));
 }

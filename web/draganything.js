@@ -88,12 +88,12 @@ async function openEditor(node, place, changed) {
       app.canvas.processMouseWheel?.(event);
     }
   });
-  const releaseButton = keepMiddleButton(editor);
+  const releases = [keepMiddleButton(editor), keepTouches(editor)];
   const mounting = setInterval(() => takePlace(node, place), REMOUNT);
   const removed = node.onRemoved;
   node.onRemoved = function (/** @type {unknown[]} */ ...given) {
     links.stop();
-    releaseButton();
+    releases.forEach((release) => release());
     clearInterval(mounting);
     editor.dispose();
     return removed?.apply(this, given);
@@ -147,6 +147,27 @@ function keepMiddleButton(editor) {
   };
   for (const name of /** @type {const} */ (["pointerdown", "pointermove", "pointerup"])) {
     window.addEventListener(name, keep, { capture: true, signal });
+  }
+  return () => listening.abort();
+}
+
+/**
+ * Keeps touches in the editor, which knows them as pointers. The host zooms the graph by two fingers and opens menus by
+ * a long one, and takes both on their way down to the editor.
+ *
+ * @type {(editor: TrajectoryEditor) => () => void}
+ */
+function keepTouches(editor) {
+  const listening = new AbortController();
+  const { signal } = listening;
+  /** @type {(event: TouchEvent) => void} */
+  const keep = (event) => {
+    if (event.target instanceof Node && editor.element.contains(event.target)) {
+      event.stopImmediatePropagation();
+    }
+  };
+  for (const name of /** @type {const} */ (["touchstart", "touchmove", "touchend", "touchcancel"])) {
+    window.addEventListener(name, keep, { capture: true, passive: true, signal });
   }
   return () => listening.abort();
 }

@@ -4,7 +4,7 @@
  */
 
 import { messageOf, Server, ServerError } from "./api.js";
-import { FRAMES, isBlank } from "./blank.js";
+import { FRAMES, frameChanger, isBlank } from "./blank.js";
 import { runCommand } from "./commands.js";
 import { shapesOf } from "./entity_shapes.js";
 import { interact } from "./interaction.js";
@@ -58,12 +58,12 @@ export class TrajectoryEditor {
   /** @param {Surroundings} surroundings */
   constructor({ format, host, changed, keyTaken, pictureDropped, translation }) {
     this.format = format;
-    this.server = new Server(host);
+    this.t = speaker(translation);
+    this.server = new Server(host, this.t);
     this.changed = changed;
     this.keyTaken = keyTaken;
     this.pictureDropped = pictureDropped;
-    this.t = speaker(translation);
-    this.reduce = createReducer(format);
+    this.reduce = createReducer(format, this.t);
     this.state = initialState(format.empty({ width: 576, height: 320 }, FRAMES));
     /** @type {Options} */
     this.options = { curve: "catmull_rom", scale: "best", click: "new", segmenter: undefined, preview: true };
@@ -71,13 +71,13 @@ export class TrajectoryEditor {
     this.picture = null;
     /** @type {number | null} */
     this.givenFrames = null;
+    this.usualFrames = FRAMES; // of a new document, with these weights
     this.told = this.text();
     /** @type {string | null} */
     this.unreadable = null;
     this.isFitted = true;
     this.isOnline = true;
-    /** @type {{document: MotionDocument, shown: MotionDocument} | null} */
-    this.shownFrom = null;
+    this.withFrames = frameChanger();
     /** @type {MotionDocument} */
     this.toldOf = this.state.document;
     /** @type {MotionDocument | null} */
@@ -91,7 +91,7 @@ export class TrajectoryEditor {
     /** @type {Shapes} */
     this.shapes = shapesOf(this.state.document);
     /** @type {Scene} */
-    this.scene = newScene(this.state.document, { width: 1, height: 1 }, themeOf(document.documentElement));
+    this.scene = newScene(this.state.document, { width: 1, height: 1 }, themeOf(document.documentElement), this.t);
     this.tools = toolbox(this);
     this.interaction = interact(this.canvas, this, {
       tool: () => this.tools[this.scene.tool],
@@ -124,9 +124,9 @@ export class TrajectoryEditor {
     this.interaction.cancel();
     this.tools[this.scene.tool].leave?.();
     try {
-      const blank = this.format.empty(this.pictureSize() ?? this.state.document.size, FRAMES);
+      const blank = this.format.empty(this.pictureSize() ?? this.state.document.size, this.usualFrames);
       const loaded = text.trim() === "" ? blank : this.format.parse(text);
-      const isFirst = this.state.past.length === 0 && isBlank(this.state.document);
+      const isFirst = this.state.past.length === 0 && this.isBlank();
       this.state = isFirst
         ? { ...initialState(loaded), clip: this.state.clip }
         : this.reduce(this.state, { type: "import_document", data: loaded });
@@ -140,8 +140,7 @@ export class TrajectoryEditor {
 
   /** The document as text; nothing at all where nothing is drawn, so that the node's own defaults hold. */
   text() {
-    const { document } = this.state;
-    return isBlank(document) ? "" : this.format.toText(document);
+    return this.isBlank() ? "" : this.format.toText(this.state.document);
   }
 
   /** What is saved. */
@@ -157,10 +156,8 @@ export class TrajectoryEditor {
   setPicture(picture) {
     this.picture = picture;
     const size = this.pictureSize();
-    const { document } = this.state;
-    if (size !== null && isBlank(document) && !sameSize(size, document.size)) {
-      this.state = { ...initialState(this.format.empty(size, document.frames)), clip: this.state.clip };
-      this.toldOf = this.state.document;
+    if (size !== null && this.isBlank() && !sameSize(size, this.state.document.size)) {
+      this.startAnew(size);
     }
     this.layout.message.clear("needPicture");
     this.refresh();
@@ -182,9 +179,20 @@ export class TrajectoryEditor {
     }
   }
 
-  /** @param {import("./weights.js").Weights | null} weights that the drawing goes to; null: none are known */
+  /**
+   * Takes what the weights can follow. An empty drawing takes their number of frames.
+   *
+   * @param {import("./weights.js").Weights | null} weights that the drawing goes to; null: none are known
+   */
   setWeights(weights) {
+    const [isBlank, { past, future, document }] = [this.isBlank(), this.state];
     this.weights = weights;
+    if (!isBlank || past.length + future.length === 0) {
+      this.usualFrames = weights?.frames ?? FRAMES;
+    }
+    if (isBlank && document.frames !== this.usualFrames) {
+      this.startAnew(document.size);
+    }
     this.scene = { ...this.scene, defaultAnchor: weights?.anchor ?? "center" };
     this.review();
   }
@@ -330,6 +338,16 @@ export class TrajectoryEditor {
 
   // Within
 
+  isBlank() {
+    return isBlank(this.state.document, this.usualFrames);
+  }
+
+  /** @param {Size} size of the canvas of a new document */
+  startAnew(size) {
+    this.state = { ...initialState(this.format.empty(size, this.usualFrames)), clip: this.state.clip };
+    this.toldOf = this.state.document;
+  }
+
   /** Brings what is shown up to date with what is known beside the state. */
   review() {
     this.warnedOf = null;
@@ -338,7 +356,7 @@ export class TrajectoryEditor {
 
   /** Brings what is shown up to date with the state. */
   refresh() {
-    const shown = this.shownDocument();
+    const shown = this.withFrames(this.state.document, this.givenFrames ?? this.state.document.frames);
     this.shapes = shapesOf(shown, this.shapes, this.maskFiles);
     const { masks, circles } = this.shapes;
     const isOtherSize = !sameSize(shown.size, this.scene.document.size);
@@ -347,28 +365,13 @@ export class TrajectoryEditor {
     if (this.state.gesture === null && this.warnedOf !== shown) {
       this.warnedOf = shown;
       const limits = limitsOn(this.weights, shown.size);
-      this.scene = { ...this.scene, warnings: documentWarnings(shown, circles, this.scene.defaultAnchor, limits) };
+      const warnings = documentWarnings(shown, circles, this.scene.defaultAnchor, limits, this.t);
+      this.scene = { ...this.scene, warnings };
     }
     if (isOtherSize) {
       this.fit();
     }
     this.schedule();
-  }
-
-  /**
-   * The document with the number of frames that the node asks for.
-   *
-   * @returns {MotionDocument}
-   */
-  shownDocument() {
-    const { document } = this.state;
-    if (this.givenFrames === null || this.givenFrames === document.frames) {
-      return document;
-    }
-    if (this.shownFrom?.document !== document || this.shownFrom.shown.frames !== this.givenFrames) {
-      this.shownFrom = { document, shown: { ...document, frames: this.givenFrames } };
-    }
-    return this.shownFrom.shown;
   }
 
   /** Tells the outside of the document once no gesture goes on. */

@@ -115,7 +115,7 @@ export function followNode(node, editor, { app, api }) {
   return {
     useFile: async (file) => {
       try {
-        await takePicture(node, file, app, api);
+        await takePicture(node, file, { app, api }, editor.t);
         look();
       } catch (error) {
         editor.fail(error);
@@ -220,21 +220,21 @@ function referenceOf(address) {
 /**
  * Uploads a picture and gives it to the node's Load Image; without one, one is made and linked.
  *
- * @type {(node: any, file: File, app: any, api: any) => Promise<void>}
+ * @type {(node: any, file: File, comfy: ComfyUI, say: import("./strings.js").Say) => Promise<void>}
  */
-async function takePicture(node, file, app, api) {
+async function takePicture(node, file, { app, api }, say) {
   const body = new FormData();
   body.append("image", file);
   const response = await api.fetchApi("/upload/image", { method: "POST", body });
   if (!response.ok) {
-    throw new Error(`The picture could not be uploaded: the server answered ${response.status}.`);
+    throw new Error(say("uploadRefused", { status: response.status }));
   }
   const { name, subfolder } = await response.json();
   const value = subfolder ? `${subfolder}/${name}` : name;
   const loader = inputNode(node, "image") ?? addedLoader(node, app);
   const widget = loader.widgets?.find((/** @type {any} */ each) => each.name === "image");
   if (widget === undefined || loader.type !== "LoadImage") {
-    throw new Error("The node's picture comes from another node. Unlink it first, then drop the picture again.");
+    throw new Error(say("pictureLinked"));
   }
   if (Array.isArray(widget.options?.values) && !widget.options.values.includes(value)) {
     widget.options.values.push(value);

@@ -97,6 +97,9 @@ export function interact(canvas, board, { tool, pressed, hasFocus }) {
     event.stopPropagation();
     pressed();
     const pointer = pointerOf(event);
+    if (pointer.kind === "touch" && gesture !== null && !fingers.has(owner)) {
+      return; // a palm beside the pen
+    }
     if (pointer.kind === "touch") {
       fingers.set(event.pointerId, pointer.canvas);
       if (fingers.size === 2) {
@@ -131,7 +134,9 @@ export function interact(canvas, board, { tool, pressed, hasFocus }) {
       return;
     }
     if (gesture === null) {
-      hover(pointerOf(event));
+      if (event.pointerType !== "touch") {
+        hover(pointerOf(event)); // a finger on the glass that draws nothing points at nothing either
+      }
       return;
     }
     if (event.pointerId !== owner) {

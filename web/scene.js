@@ -12,6 +12,7 @@
 
 import { NOTHING } from "./actions/selection.js";
 import { cameraMotion } from "./camera.js";
+import { speaker } from "./strings.js";
 import { pathTrack } from "./tracks.js";
 import { fitted } from "./viewport.js";
 
@@ -29,6 +30,7 @@ import { fitted } from "./viewport.js";
 /** @typedef {import("./document.js").Size} Size */
 /** @typedef {import("./document.js").Vector} Vector */
 /** @typedef {import("./masks.js").Mask} Mask */
+/** @typedef {import("./strings.js").Say} Say */
 /** @typedef {import("./theme.js").Theme} Theme */
 /** @typedef {import("./tracks.js").Circle} Circle {center: [x, y], radius} as tracks.js and circles.js have it */
 /** @typedef {import("./tracks.js").PathTrack} PathTrack */
@@ -89,6 +91,7 @@ import { fitted } from "./viewport.js";
  * @property {Size} canvas CSS px of the canvas element
  * @property {number} pixelRatio backing store px for one CSS px
  * @property {Theme} theme
+ * @property {Say} say the words on the picture
  * @property {Picture | null} picture
  * @property {ReadonlyMap<number, Mask>} masks by entity id, each of the document's size
  * @property {ReadonlyMap<number, Circle>} circles by entity id, each with the entity's own radius where it has one
@@ -111,9 +114,10 @@ import { fitted } from "./viewport.js";
  * @param {MotionDocument} document
  * @param {Size} canvas CSS px
  * @param {Theme} theme
+ * @param {Say} [say] English where none is given
  * @returns {Scene}
  */
-export function newScene(document, canvas, theme) {
+export function newScene(document, canvas, theme, say = speaker()) {
   return {
     document,
     selection: NOTHING,
@@ -121,6 +125,7 @@ export function newScene(document, canvas, theme) {
     canvas,
     pixelRatio: 1,
     theme,
+    say,
     picture: null,
     masks: new Map(),
     circles: new Map(),

@@ -13,6 +13,7 @@ import { timingEdits } from "./actions/timing.js";
 import { documentEdits } from "./actions/whole_document.js";
 import { sameJson } from "./document.js";
 import { DocumentError } from "./document_validation.js";
+import { speaker } from "./strings.js";
 
 /** @typedef {import("./document.js").DocumentFormat} DocumentFormat */
 /** @typedef {import("./document.js").MotionDocument} MotionDocument */
@@ -20,6 +21,7 @@ import { DocumentError } from "./document_validation.js";
 /** @typedef {import("./actions/selection.js").SelectionMode} SelectionMode */
 /** @typedef {import("./actions/targets.js").Change} Change */
 /** @typedef {import("./actions/targets.js").Context} Context */
+/** @typedef {import("./strings.js").Say} Say */
 
 /**
  * A document as it was, with what was selected then: numbers of paths mean something only together with it.
@@ -92,14 +94,18 @@ export function initialState(document) {
  * The reducer for documents of a format.
  *
  * @param {DocumentFormat} format
+ * @param {Say} [say] in whose words refusals are; English where none is given
  * @returns {Reducer}
  */
-export function createReducer(format) {
+export function createReducer(format, say = speaker()) {
   return (state, action) => {
     try {
       return accepted(reduced(state, action, format));
     } catch (error) {
-      if (error instanceof Refusal || error instanceof DocumentError) {
+      if (error instanceof Refusal) {
+        return { ...state, refusal: say(error.key, error.values) };
+      }
+      if (error instanceof DocumentError) {
         return { ...state, refusal: error.message };
       }
       throw error;
@@ -134,7 +140,7 @@ function reduced(state, action, format) {
 /** @type {(state: State, action: Edit, format: DocumentFormat) => State} */
 function edited(state, action, format) {
   if (!Object.hasOwn(EDITS, action.type)) {
-    throw new Refusal(`There is no action “${action.type}”.`);
+    throw new Refusal("noAction", { type: action.type });
   }
   const origin = (action.type === "move_selection" && state.gesture?.origin) || state.document;
   const context = { format, selection: state.selection, clip: state.clip, origin };
@@ -186,7 +192,7 @@ function withStep(state, before) {
 function travelled(state, from, to) {
   const moment = state[from].at(-1);
   if (moment === undefined) {
-    throw new Refusal(from === "past" ? "There is nothing to undo." : "There is nothing to redo.");
+    throw new Refusal(from === "past" ? "nothingToUndo" : "nothingToRedo");
   }
   return { ...state, ...moment, [from]: state[from].slice(0, -1), [to]: [...state[to], momentOf(state)] };
 }

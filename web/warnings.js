@@ -2,11 +2,13 @@
 
 import { cameraMotion } from "./camera.js";
 import { frameTimes } from "./easing.js";
+import { speaker } from "./strings.js";
 import { cameraTracks, documentTracks, isSeen, onCanvas, paintOrder } from "./tracks.js";
 
 /** @typedef {import("./document.js").Anchor} Anchor */
 /** @typedef {import("./document.js").MotionDocument} MotionDocument */
 /** @typedef {import("./document.js").Vector} Vector */
+/** @typedef {import("./strings.js").Say} Say */
 /** @typedef {import("./tracks.js").Circle} Circle */
 /** @typedef {import("./tracks.js").PathTrack} PathTrack */
 
@@ -48,46 +50,51 @@ const DEFAULT_DEPTH = 1;
  * @param {ReadonlyMap<number, Circle>} circles by entity id; what has none yet is passed over
  * @param {Anchor} defaultAnchor
  * @param {Limits} [limits]
+ * @param {Say} [say] in whose words the messages are; English where none is given
  * @returns {Warning[]}
  */
-export function documentWarnings(document, circles, defaultAnchor, limits = DEFAULT_LIMITS) {
+export function documentWarnings(document, circles, defaultAnchor, limits = DEFAULT_LIMITS, say = speaker()) {
   const tracks = documentTracks(document, circles, defaultAnchor);
   return [
-    ...document.entities.flatMap(({ id }) => tinyMask(document, id, circles.get(id), limits.radius)),
-    ...document.entities.flatMap(({ id }) => tooLarge(document, id, circles.get(id), limits.largest ?? null)),
-    ...tracks.flatMap((track, path) => (track === null ? [] : leavesFrame(document, path, track))),
-    ...tracks.flatMap((track, path) => (track === null ? [] : tooFast(document, path, track, limits.speed))),
-    ...overlaps(document, tracks),
-    ...fastCamera(document, limits.speed),
+    ...document.entities.flatMap(({ id }) => tinyMask(say, document, id, circles.get(id), limits.radius)),
+    ...document.entities.flatMap(({ id }) => tooLarge(say, document, id, circles.get(id), limits.largest ?? null)),
+    ...tracks.flatMap((track, path) => (track === null ? [] : leavesFrame(say, document, path, track))),
+    ...tracks.flatMap((track, path) => (track === null ? [] : tooFast(say, document, path, track, limits.speed))),
+    ...overlaps(say, document, tracks),
+    ...fastCamera(say, document, limits.speed),
   ];
 }
 
-/** @type {(document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) => Warning[]} */
-function tinyMask(document, id, circle, limit) {
+/**
+ * @type {(say: Say, document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) =>
+ *   Warning[]}
+ */
+function tinyMask(say, document, id, circle, limit) {
   if (circle === undefined || limit === null || circle.radius >= limit) {
     return [];
   }
-  const size = `its disc has a radius of ${rounded(circle.radius)} px, and below ${rounded(limit)} px the model hardly`;
-  const message = `${named(document, id)} is tiny: ${size} sees it. Give it a larger mask, or crop the picture closer.`;
-  return [{ kind: "tiny_mask", entity: id, path: null, frame: 0, message }];
+  const values = { name: named(say, document, id), radius: rounded(circle.radius), limit: rounded(limit) };
+  return [{ kind: "tiny_mask", entity: id, path: null, frame: 0, message: say("warnTiny", values) }];
 }
 
-/** @type {(document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) => Warning[]} */
-function tooLarge(document, id, circle, limit) {
+/**
+ * @type {(say: Say, document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) =>
+ *   Warning[]}
+ */
+function tooLarge(say, document, id, circle, limit) {
   if (circle === undefined || limit === null || circle.radius <= limit) {
     return [];
   }
-  const size = `its disc has a radius of ${rounded(circle.radius)} px, and these weights allow ${rounded(limit)} px`;
-  const message = `${named(document, id)} is large: ${size}. It is painted at that size; a part may be easier to move.`;
-  return [{ kind: "too_large", entity: id, path: null, frame: 0, message }];
+  const values = { name: named(say, document, id), radius: rounded(circle.radius), limit: rounded(limit) };
+  return [{ kind: "too_large", entity: id, path: null, frame: 0, message: say("warnLarge", values) }];
 }
 
 /**
  * The centre is what counts: a disc that only touches the border is painted, one whose centre is outside is not.
  *
- * @type {(document: MotionDocument, path: number, track: PathTrack) => Warning[]}
+ * @type {(say: Say, document: MotionDocument, path: number, track: PathTrack) => Warning[]}
  */
-function leavesFrame(document, path, track) {
+function leavesFrame(say, document, path, track) {
   const times = frameTimes(document.frames);
   const line = document.paths[path];
   const isOut = (/** @type {number} */ frame) =>
@@ -96,24 +103,24 @@ function leavesFrame(document, path, track) {
   if (frame === -1) {
     return [];
   }
-  const where = `${named(document, line.entity)} leaves the picture in frame ${frame + 1}`;
-  const message = `${where} and is not guided from outside. Shorten its line, or end its visible span there.`;
+  const message = say("warnLeaves", { name: named(say, document, line.entity), frame: frame + 1 });
   return [{ kind: "leaves_frame", entity: line.entity, path, frame, message }];
 }
 
-/** @type {(document: MotionDocument, path: number, track: PathTrack, limit: number | null) => Warning[]} */
-function tooFast(document, path, track, limit) {
+/** @type {(say: Say, document: MotionDocument, path: number, track: PathTrack, limit: number | null) => Warning[]} */
+function tooFast(say, document, path, track, limit) {
   const { speed, frame } = fastest(track);
   if (limit === null || speed <= limit) {
     return [];
   }
   const entity = document.paths[path].entity;
-  const message = `${named(document, entity)} ${tooFastText(speed, frame, limit, "a shorter line or a calmer easing")}`;
+  const what = { name: named(say, document, entity), remedy: say("warnFastLine") };
+  const message = say("warnFast", { ...what, speed: rounded(speed), frame: frame + 1, limit: rounded(limit) });
   return [{ kind: "too_fast", entity, path, frame, message }];
 }
 
-/** @type {(document: MotionDocument, limit: number | null) => Warning[]} */
-function fastCamera({ camera, frames, size }, limit) {
+/** @type {(say: Say, document: MotionDocument, limit: number | null) => Warning[]} */
+function fastCamera(say, { camera, frames, size }, limit) {
   if (camera === undefined || limit === null) {
     return [];
   }
@@ -122,15 +129,10 @@ function fastCamera({ camera, frames, size }, limit) {
   if (speed <= limit) {
     return [];
   }
-  const kind = cameraMotion(camera, frames).scale.some((scale) => scale !== 1) ? "zoom" : "pan";
-  const message = `The camera's ${kind} ${tooFastText(speed, frame, limit, "a smaller move or a calmer easing")}`;
+  const isZoom = cameraMotion(camera, frames).scale.some((scale) => scale !== 1);
+  const what = { name: say(isZoom ? "cameraZoom" : "cameraPan"), remedy: say("warnFastCamera") };
+  const message = say("warnFast", { ...what, speed: rounded(speed), frame: frame + 1, limit: rounded(limit) });
   return [{ kind: "too_fast", entity: null, path: null, frame, message }];
-}
-
-/** @type {(speed: number, frame: number, limit: number, remedy: string) => string} */
-function tooFastText(speed, frame, limit, remedy) {
-  const pace = `moves ${rounded(speed)} px in one frame (frame ${frame + 1})`;
-  return `${pace}; these weights follow up to ${rounded(limit)} px. Use more frames, ${remedy}.`;
 }
 
 /**
@@ -152,9 +154,9 @@ function fastest({ points, visible }) {
 /**
  * Pairs of entities whose discs overlap without a depth that says which is in front: one warning for a pair.
  *
- * @type {(document: MotionDocument, tracks: readonly (PathTrack | null)[]) => Warning[]}
+ * @type {(say: Say, document: MotionDocument, tracks: readonly (PathTrack | null)[]) => Warning[]}
  */
-function overlaps(document, tracks) {
+function overlaps(say, document, tracks) {
   const order = paintOrder(document);
   /** @type {Map<string, Warning>} */
   const found = new Map();
@@ -166,9 +168,8 @@ function overlaps(document, tracks) {
       const frame = isSettled || covered.entity === covering.entity ? -1 : firstOverlap(tracks[under], tracks[over]);
       const known = found.get(pair);
       if (frame !== -1 && (known === undefined || frame < known.frame)) {
-        const [lower, upper] = [named(document, covered.entity), named(document, covering.entity)];
-        const what = `${upper} covers ${lower} from frame ${frame + 1} on`;
-        const message = `${what}. Keep the lines apart, or give them depths to say which is in front.`;
+        const [lower, upper] = [covered, covering].map(({ entity }) => named(say, document, entity));
+        const message = say("warnOverlap", { over: upper, under: lower, frame: frame + 1 });
         found.set(pair, { kind: "discs_overlap", entity: covered.entity, path: under, frame, message });
       }
     }
@@ -189,10 +190,10 @@ function firstOverlap(one, other) {
   );
 }
 
-/** @type {(document: MotionDocument, id: number) => string} */
-function named(document, id) {
+/** @type {(say: Say, document: MotionDocument, id: number) => string} */
+function named(say, document, id) {
   const entity = document.entities.find((candidate) => candidate.id === id);
-  return entity?.name ? `“${entity.name}”` : `Entity ${id}`;
+  return entity?.name ? say("quotedName", { name: entity.name }) : say("entityNumber", { id });
 }
 
 /** @type {(one: Vector, other: Vector) => number} */

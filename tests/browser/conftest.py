@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -22,15 +21,15 @@ import pytest
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "host"))
+sys.path.insert(0, str(Path(__file__).parent))
+from editor_page import ADD_NODES, Editor, wait_until_ready
 from found_host import host_or_skip
-from server import PACK
+from server import PACK, Host, free_port
 
 PICTURE = PACK / "draganything_core" / "tiny" / "sample" / "picture.png"
 SIDE = 384  # px; three times the sample's, so that gestures have room
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-STARTS_WITHIN = 180  # seconds; an idle machine takes ten
-READY = """() => Boolean(window.app?.extensionManager?.setting && window.LiteGraph
-  && LiteGraph.registered_node_types.DragAnythingTrajectoryEditor)"""
+PATIENCE = float(os.environ.get("BROWSER_PATIENCE", "120"))  # seconds; an idle machine needs ten for the slowest step
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
@@ -41,38 +40,56 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
         terminalreporter.write_line(reason, red=True)
 
 
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that this test run starts, with the sample picture, enlarged, as its input.
+class RunningHost:
+    """A server that this test run starts, with the sample picture, enlarged, as its input. It can go and come back."""
 
-    DRAGANYTHING_SERVER names one that runs already instead: with this pack, and the picture in its input folder.
-    """
+    def __init__(self, host: Host, base: Path) -> None:
+        (base / "custom_nodes").mkdir()
+        (base / "custom_nodes" / "draganything").symlink_to(PACK)
+        (base / "input").mkdir()
+        with Image.open(PICTURE) as picture:
+            picture.resize((SIDE, SIDE)).save(base / "input" / "picture.png")
+        port = free_port()
+        self.address = f"http://127.0.0.1:{port}"
+        self.base = base
+        self.log = base / "server.log"
+        # fmt: off
+        self.command = [
+            host.python, str(host.folder / "main.py"), "--cpu", "--port", str(port), "--listen", "127.0.0.1",
+            "--base-directory", str(base), "--disable-all-custom-nodes", "--whitelist-custom-nodes", "draganything",
+            "--disable-api-nodes", "--disable-auto-launch", "--database-url", "sqlite:///:memory:",
+        ]
+        # fmt: on
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(self.command, cwd=self.base, stdout=log, stderr=subprocess.STDOUT)
+        wait_for(self.address, self.process, self.log)
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture(scope="session")
+def running_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningHost]:
+    started = RunningHost(host_or_skip("THE EDITOR WAS NOT TRIED IN A BROWSER"), tmp_path_factory.mktemp("comfyui"))
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture(scope="session")
+def server(request: pytest.FixtureRequest) -> str:
+    """The address of the server. DRAGANYTHING_SERVER names one that runs already, with this pack and the picture."""
     if "DRAGANYTHING_SERVER" in os.environ:
-        yield os.environ["DRAGANYTHING_SERVER"]
-        return
-    host = host_or_skip("THE EDITOR WAS NOT TRIED IN A BROWSER")
-    base = tmp_path_factory.mktemp("comfyui")
-    (base / "custom_nodes").mkdir()
-    (base / "custom_nodes" / "draganything").symlink_to(PACK)
-    (base / "input").mkdir()
-    with Image.open(PICTURE) as picture:
-        picture.resize((SIDE, SIDE)).save(base / "input" / "picture.png")
-    port = free_port()
-    # fmt: off
-    command = [
-        host.python, str(host.folder / "main.py"), "--cpu", "--port", str(port), "--listen", "127.0.0.1",
-        "--base-directory", str(base), "--disable-all-custom-nodes", "--whitelist-custom-nodes", "draganything",
-        "--disable-api-nodes", "--disable-auto-launch", "--database-url", "sqlite:///:memory:",
-    ]
-    # fmt: on
-    log = (base / "server.log").open("w")
-    with subprocess.Popen(command, cwd=base, stdout=log, stderr=subprocess.STDOUT) as process:
-        try:
-            address = f"http://127.0.0.1:{port}"
-            wait_for(address, process, base / "server.log")
-            yield address
-        finally:
-            process.terminate()
+        return os.environ["DRAGANYTHING_SERVER"]
+    return str(request.getfixturevalue("running_host").address)
 
 
 @pytest.fixture(scope="session")
@@ -88,31 +105,33 @@ def browser() -> Iterator[Any]:
         launched.close()
 
 
-@pytest.fixture(scope="module", params=["classic", "nodes 2.0"])
+@pytest.fixture(scope="session", params=["classic", "nodes 2.0"])
 def page(request: pytest.FixtureRequest, server: str, browser: Any) -> Iterator[Any]:
-    """ComfyUI with an empty graph, in one of its two ways of drawing nodes."""
+    """ComfyUI's page, in one of its two ways of drawing nodes."""
     set_up(server, {"Comfy.TutorialCompleted": True, "Comfy.VueNodes.Enabled": request.param == "nodes 2.0"})
-    context = browser.new_context(viewport={"width": 1400, "height": 950})
+    context = browser.new_context(viewport={"width": 1400, "height": 950}, accept_downloads=True)
     opened = context.new_page()
-    opened.set_default_timeout(120_000)
+    opened.set_default_timeout(PATIENCE * 1000)
     errors: list[str] = []
     opened.on("pageerror", lambda error: errors.append(str(error)))
     opened.goto(server)
-    opened.wait_for_function(READY)
-    opened.wait_for_timeout(2500)  # the host goes on setting up for a moment, and clears the graph
+    wait_until_ready(opened)
     yield opened
     context.close()
     assert not errors
 
 
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+@pytest.fixture
+def editor(page: Any) -> Editor:
+    """The editor of a new node with the sample picture, alone in the graph."""
+    page.evaluate(ADD_NODES)
+    shown = Editor(page)
+    shown.settle()
+    return shown
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
-    until = time.monotonic() + STARTS_WITHIN
+    until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         if process.poll() is not None:
             pytest.fail(f"ComfyUI stopped while it started:\n{log.read_text()[-3000:]}")
@@ -122,7 +141,7 @@ def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
             time.sleep(0.5)
         else:
             return
-    pytest.fail(f"ComfyUI did not start within {STARTS_WITHIN} seconds:\n{log.read_text()[-3000:]}")
+    pytest.fail(f"ComfyUI did not start within {PATIENCE:g} seconds:\n{log.read_text()[-3000:]}")
 
 
 def set_up(address: str, settings: dict[str, Any]) -> None:

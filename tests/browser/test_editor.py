@@ -3,108 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
 
 import pytest
+from editor_page import BALL, BALLOON, GROUND, SHOWN, WIDGET
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]  # one server for all
-
-Place = tuple[float, float]
-BALL, BALLOON, GROUND = (92, 275), (271, 111), (300, 350)  # in the sample picture at 384 x 384
-
-ADD_NODES = """() => {
-  app.graph.clear();
-  window.draganythingPlace = null;
-  const loader = LiteGraph.createNode("LoadImage");
-  loader.pos = [-340, 40];
-  app.graph.add(loader);
-  const image = loader.widgets.find((widget) => widget.name === "image");
-  image.value = "picture.png";
-  image.callback?.(image.value);
-  const node = LiteGraph.createNode("DragAnythingTrajectoryEditor");
-  node.pos = [40, 40];
-  app.graph.add(node);
-  loader.connect(0, node, node.inputs.findIndex((input) => input.name === "image"));
-  app.canvas.ds.scale = 1;
-  app.canvas.ds.offset = [60, 60];
-  app.canvas.setDirty(true, true);
-}"""
-WIDGET = """app.graph._nodes.find((node) => node.type === "DragAnythingTrajectoryEditor")?.widgets[0]"""
-SHOWN = """() => document.querySelectorAll("[data-testid=draganything-editor]").length === 1
-  && document.querySelector("[data-testid=draganything-editor]").editor.picture !== null"""
-# The host lays a new node out in several steps: where the canvas is must not have changed since it was asked last.
-AT_REST = """() => {
-  const canvas = document.querySelector("[data-testid=draganything-canvas]");
-  const { left, top, width, height } = canvas.getBoundingClientRect();
-  const place = [left, top, width, height].join(" ");
-  const isSame = window.draganythingPlace === place && width > 100;
-  window.draganythingPlace = place;
-  return isSame;
-}"""
-
-
-class Editor:
-    """The one editor on the page. Places are pixels of the picture."""
-
-    def __init__(self, page: Any) -> None:
-        self.page = page
-
-    def ask(self, expression: str) -> Any:
-        editor = "document.querySelector('[data-testid=draganything-editor]').editor"
-        return self.page.evaluate(f"(() => {{ const e = {editor}; return {expression}; }})()")
-
-    def wait(self, expression: str) -> None:
-        editor = "document.querySelector('[data-testid=draganything-editor]').editor"
-        self.page.wait_for_function(f"(() => {{ const e = {editor}; return {expression}; }})()")
-
-    def place(self, at: Place) -> Place:
-        return tuple(
-            self.ask(
-                f"""(([x, y], r, v) => [
-                  r.left + (v.left + (x + 0.5) * v.scale) * r.width / e.canvas.clientWidth,
-                  r.top + (v.top + (y + 0.5) * v.scale) * r.height / e.canvas.clientHeight,
-                ])({list(at)}, e.canvas.getBoundingClientRect(), e.scene.viewport)"""
-            )
-        )
-
-    def tool(self, name: str) -> None:
-        self.page.locator(f'[data-command="tool:{name}"]').click()
-
-    def click(self, at: Place, **how: Any) -> None:
-        self.page.mouse.click(*self.place(at), **how)
-
-    def drag(self, points: Sequence[Place], button: str = "left") -> None:
-        mouse = self.page.mouse
-        mouse.move(*self.place(points[0]))
-        mouse.down(button=button)
-        for at in points[1:]:
-            mouse.move(*self.place(at), steps=5)
-        mouse.up(button=button)
-
-    def press(self, key: str) -> None:
-        self.page.keyboard.press(key)
-
-    def segment(self, at: Place) -> None:
-        before = self.ask("e.state.document.entities.length")
-        self.tool("segment")
-        self.click(at)
-        self.wait(f"e.state.document.entities.length === {before + 1}")
-        self.tool("select")
-
-    def saved(self) -> str:
-        return str(self.page.evaluate(f"{WIDGET}.value"))
-
-    def steps(self) -> int:
-        return int(self.ask("e.state.past.length"))
-
-
-@pytest.fixture
-def editor(page: Any) -> Editor:
-    page.evaluate(ADD_NODES)
-    page.wait_for_function(SHOWN)
-    page.wait_for_function(AT_REST, polling=250)
-    return Editor(page)
 
 
 def test_the_drawing_stays_where_it_is_whatever_the_settings_show(page, editor):
@@ -112,8 +15,7 @@ def test_the_drawing_stays_where_it_is_whatever_the_settings_show(page, editor):
     before = editor.place(BALLOON)
     editor.drag([BALL, (140, 200), (190, 260)])  # selects the line: its settings are the longest
     page.get_by_text("Select a line to change how it moves.").wait_for(state="hidden")
-    page.evaluate("window.draganythingPlace = null")
-    page.wait_for_function(AT_REST, polling=250)
+    editor.settle()
     assert editor.place(BALLOON) == before
 
 

@@ -286,6 +286,16 @@ test("a click makes an entity of the best answer, and a chosen scale another one
   assert.equal(board.asked.length, 1, "the answer was there already");
 });
 
+test("after the first thing that is found, the user is told what comes next; once there are lines, no more", async () => {
+  for (const [paths, said] of [[[], ["nowDrag"]], [ballAndCloud().paths, []]]) {
+    const board = fakeBoard({ ...ballAndCloud(), paths });
+    board.answers = ANSWERS;
+    click(board, "segment", [41, 31]);
+    await settled();
+    assert.deepEqual(board.said, said);
+  }
+});
+
 test("Shift adds a click to the selected entity, Alt or the right button takes away", async () => {
   const board = fakeBoard();
   board.answers = ANSWERS;

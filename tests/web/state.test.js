@@ -46,6 +46,12 @@ test("an added entity has an id, a name and a colour of its own, is painted last
   assert.deepEqual(state.selection, { entities: [4], paths: [], points: [] });
 });
 
+test("an added entity has no colour that another one is shown in, though it names none", () => {
+  const shown = ["#e69f00", "#56b4e9"]; // of the two entities that are there, which name no colour
+  const [, , third] = after({ type: "add_entity" }).document.entities;
+  assert.ok(!shown.includes(third.color), third.color);
+});
+
 test("ids of removed entities rest, and ids at the limit find a gap", () => {
   const state = after({ type: "remove_entities", ids: [1] }, { type: "add_entity" });
   assert.deepEqual(state.document.entities.map(({ id }) => id), [2, 3]);
@@ -423,7 +429,7 @@ test("impossible actions change nothing and say why", () => {
   for (const [action, reason] of [
     [{ type: "dance" }, /no action “dance”/],
     [{ type: "toString" }, /no action “toString”/],
-    [{ type: "remove_entities", ids: [] }, /no entity is meant/],
+    [{ type: "remove_entities", ids: [] }, /Nothing is selected/],
     [{ type: "remove_entities", ids: [7] }, /no entity 7/],
     [{ type: "change_entity", id: 7, changes: {} }, /no entity 7/],
     [{ type: "change_entity", id: 1, changes: { id: 2 } }, /keeps its id/],
@@ -445,8 +451,8 @@ test("impossible actions change nothing and say why", () => {
     [{ type: "insert_point_on_path", path: 0, segment: 0, parameter: 2 }, /0 to 1/],
     [{ type: "change_point", path: 0, point: 9, changes: { x: 1 } }, /no point number 9; the path has 4/],
     [{ type: "change_point", path: 0, point: 0, changes: { x: 1e7 } }, /at most 1000000/],
-    [{ type: "delete_points", points: [] }, /no point is meant/],
-    [{ type: "move_selection", dx: 1, dy: 1 }, /no path or point is meant/],
+    [{ type: "delete_points", points: [] }, /Nothing is selected/],
+    [{ type: "move_selection", dx: 1, dy: 1 }, /Nothing is selected/],
     [{ type: "show_span", path: 0, from: 0.5, to: 0.25 }, /this is 0.5 to 0.25/],
     [{ type: "hide_span", path: 0, from: NaN, to: 1 }, /this is NaN to 1/],
     [{ type: "set_radius_key", path: 0, time: 2, scale: 1 }, /at most 1/],

@@ -41,7 +41,7 @@ export function clipOf(document, selection, format) {
   );
   const ids = new Set([...selection.entities, ...paths.map((path) => path.entity)]);
   if (ids.size === 0) {
-    throw new Refusal("Nothing is selected to copy. Select entities or paths first.");
+    throw new Refusal("nothingToCopy");
   }
   const { format: name, version, size, frames } = document;
   const entities = document.entities.filter((entity) => ids.has(entity.id));
@@ -54,11 +54,11 @@ export const clipboardEdits = {
   paste: (document, { text, onto, dx = 0, dy = 0 }, { format, selection, clip: held }) => {
     const clip = text === undefined ? held : format.parse(text);
     if (clip === null) {
-      throw new Refusal("Nothing was copied yet.");
+      throw new Refusal("nothingCopied");
     }
     if (clip.size.width !== document.size.width || clip.size.height !== document.size.height) {
       const [there, here] = [clip.size, document.size].map(({ width, height }) => `${width} x ${height}`);
-      throw new Refusal(`This was copied from a picture of ${there} pixels; here it is ${here}.`);
+      throw new Refusal("copiedElsewhere", { there, here });
     }
     const paths = clip.paths.map((path) => movedPath(path, dx, dy));
     const owners = clip.extra[COPIED] === "paths" ? ownersOf(document, clip, onto, selection) : null;

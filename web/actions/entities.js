@@ -37,7 +37,7 @@ export const entityEdits = {
 
   /** @type {(document: MotionDocument, action: RemoveEntities, context: Context) => Change} */
   remove_entities: (document, { ids }, { selection }) => {
-    checkSome(ids, "entity");
+    checkSome(ids);
     ids.forEach((id) => unlockedEntityOf(document, id));
     const entities = document.entities.filter((entity) => !ids.includes(entity.id));
     const removed = document.paths.flatMap((path, number) => (ids.includes(path.entity) ? [number] : []));
@@ -48,7 +48,7 @@ export const entityEdits = {
   change_entity: (document, { id, changes }) => {
     const entity = entityOf(document, id);
     if ("id" in changes) {
-      throw new Refusal("An entity keeps its id. Add another entity instead.");
+      throw new Refusal("fixedId");
     }
     if (!Object.keys(changes).every((key) => ALLOWED_WHILE_LOCKED.includes(key))) {
       unlockedEntityOf(document, id);
@@ -105,6 +105,7 @@ export function freeId(document) {
 
 /** @type {(document: MotionDocument) => string} */
 function freeColor(document) {
-  const used = document.entities.map((entity) => entity.color);
+  // One without a colour of its own is shown in the table's at its place.
+  const used = document.entities.map((entity, place) => entity.color ?? COLORS[place % COLORS.length]);
   return COLORS.find((color) => !used.includes(color)) ?? COLORS[document.entities.length % COLORS.length];
 }

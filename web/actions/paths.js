@@ -44,16 +44,16 @@ export const pathEdits = {
 
   /** @type {(document: MotionDocument, action: RemovePaths, context: Context) => Change} */
   remove_paths: (document, { paths }, { selection }) => {
-    checkSome(paths, "path");
+    checkSome(paths);
     paths.forEach((number) => unlockedPathOf(document, number));
     return withoutPaths(document, [...new Set(paths)], selection);
   },
 
   /** @type {(document: MotionDocument, action: ChangePaths) => Change} */
   change_paths: (document, { paths, changes }) => {
-    checkSome(paths, "path");
+    checkSome(paths);
     if ("points" in changes) {
-      throw new Refusal("Points are changed one by one, not as a property of their path.");
+      throw new Refusal("fixedPoints");
     }
     if (changes.entity !== undefined) {
       unlockedEntityOf(document, changes.entity);
@@ -78,7 +78,7 @@ export const pathEdits = {
 
   /** @type {(document: MotionDocument, action: ReversePaths, context: Context) => Change} */
   reverse_paths: (document, { paths }, { selection }) => {
-    checkSome(paths, "path");
+    checkSome(paths);
     const changed = [...new Set(paths)].reduce((result, number) => {
       const { points } = unlockedPathOf(document, number);
       return withPath(result, number, { points: points.map(turned).reverse() });
@@ -100,7 +100,7 @@ export const pathEdits = {
   simplify_path: (document, { path, tolerance }, { selection }) => {
     const { points } = unlockedPathOf(document, path);
     if (!(tolerance >= 0)) {
-      throw new Refusal(`A tolerance is a number of pixels, at least 0; this is ${tolerance}.`);
+      throw new Refusal("badTolerance", { tolerance });
     }
     const kept = selection.points.filter((point) => point.path !== path);
     return {

@@ -29,7 +29,7 @@ export const pointEdits = {
   insert_point: (document, { path, index, point }, { selection }) => {
     const { points } = unlockedPathOf(document, path);
     if (!(Number.isInteger(index) && index >= 0 && index <= points.length)) {
-      throw new Refusal(`There is no place ${index} for a point; the path has ${points.length} points.`);
+      throw new Refusal("noPointPlace", { place: index, count: points.length });
     }
     const inserted = [...points.slice(0, index), controlPoint(point), ...points.slice(index)];
     return withInserted(document, path, index, inserted, selection);
@@ -39,10 +39,10 @@ export const pointEdits = {
   insert_point_on_path: (document, { path, segment, parameter }, { selection }) => {
     const line = unlockedPathOf(document, path);
     if (!(Number.isInteger(segment) && segment >= 0 && segment < line.points.length - 1)) {
-      throw new Refusal(`There is no segment ${segment}; a path of ${line.points.length} points has one fewer.`);
+      throw new Refusal("noSegment", { segment, count: line.points.length });
     }
     if (!(parameter >= 0 && parameter <= 1)) {
-      throw new Refusal(`A place within a segment is 0 to 1; this is ${parameter}.`);
+      throw new Refusal("badParameter", { parameter });
     }
     const inserted = withPointOnPath(line, segment, parameter).map((point, at) =>
       at === segment + 1 ? controlPoint(point) : point,
@@ -59,7 +59,7 @@ export const pointEdits = {
 
   /** @type {(document: MotionDocument, action: DeletePoints, context: Context) => Change} */
   delete_points: (document, { points }, { selection }) => {
-    checkSome(points, "point");
+    checkSome(points);
     points.forEach((point) => unlockedPointOf(document, point));
     const gone = byPath(points);
     const paths = document.paths.map((path, number) => {
@@ -73,7 +73,7 @@ export const pointEdits = {
   /** @type {(document: MotionDocument, action: MoveSelection, context: Context) => Change} */
   move_selection: (_document, { dx, dy }, { selection, origin }) => {
     const touched = new Set([...selection.paths, ...selection.points.map(({ path }) => path)]);
-    checkSome([...touched], "path or point");
+    checkSome([...touched]);
     const chosen = byPath(selection.points);
     const paths = origin.paths.map((path, number) => {
       if (!touched.has(number)) {

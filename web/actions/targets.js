@@ -7,6 +7,7 @@
 /** @typedef {import("../document.js").MotionPath} MotionPath */
 /** @typedef {import("../document.js").Vector} Vector */
 /** @typedef {import("../geometry.js").PointRef} PointRef */
+/** @typedef {import("../strings.js").Key} Key */
 /** @typedef {import("./selection.js").Selection} Selection */
 
 /**
@@ -27,8 +28,18 @@
  * @property {MotionDocument} origin the document before the moves that go on
  */
 
-/** An action that is impossible: the message says why, for the user. */
-export class Refusal extends Error {}
+/** An action that is impossible: one of the editor's texts says why, for the user. */
+export class Refusal extends Error {
+  /**
+   * @param {Key} key
+   * @param {Record<string, string | number>} [values]
+   */
+  constructor(key, values = {}) {
+    super(key);
+    this.key = key;
+    this.values = values;
+  }
+}
 
 /**
  * @param {MotionDocument} document
@@ -38,7 +49,7 @@ export class Refusal extends Error {}
 export function entityOf(document, id) {
   const entity = document.entities.find((candidate) => candidate.id === id);
   if (entity === undefined) {
-    throw new Refusal(`There is no entity ${id}. It may have been removed.`);
+    throw new Refusal("noEntity", { id });
   }
   return entity;
 }
@@ -51,7 +62,7 @@ export function entityOf(document, id) {
 export function unlockedEntityOf(document, id) {
   const entity = entityOf(document, id);
   if (entity.locked) {
-    throw new Refusal(`“${entity.name}” is locked. Unlock it to change it.`);
+    throw new Refusal("isLocked", { name: entity.name });
   }
   return entity;
 }
@@ -63,7 +74,7 @@ export function unlockedEntityOf(document, id) {
  */
 export function pathOf(document, number) {
   if (!isPlace(number, document.paths.length)) {
-    throw new Refusal(`There is no path number ${number}; the document has ${document.paths.length}.`);
+    throw new Refusal("noPath", { number, count: document.paths.length });
   }
   return document.paths[number];
 }
@@ -89,7 +100,7 @@ export function unlockedPathOf(document, number) {
 export function unlockedPointOf(document, { path, point }) {
   const { points } = unlockedPathOf(document, path);
   if (!isPlace(point, points.length)) {
-    throw new Refusal(`There is no point number ${point}; the path has ${points.length}.`);
+    throw new Refusal("noPoint", { number: point, count: points.length });
   }
   return points[point];
 }
@@ -115,7 +126,7 @@ export function withPath(document, number, changes) {
  */
 export function reordered(items, from, to) {
   if (!isPlace(to, items.length)) {
-    throw new Refusal(`There is no place number ${to}; the list has ${items.length}.`);
+    throw new Refusal("noListPlace", { place: to, count: items.length });
   }
   const others = items.filter((_, index) => index !== from);
   return [...others.slice(0, to), items[from], ...others.slice(to)];
@@ -125,11 +136,10 @@ export function reordered(items, from, to) {
  * Refuses an action without targets.
  *
  * @param {readonly unknown[]} targets
- * @param {string} kind
  */
-export function checkSome(targets, kind) {
+export function checkSome(targets) {
   if (targets.length === 0) {
-    throw new Refusal(`Nothing to do: no ${kind} is meant. Select one first.`);
+    throw new Refusal("noTarget");
   }
 }
 

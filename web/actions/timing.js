@@ -44,7 +44,7 @@ export const timingEdits = {
     const keys = keysOf(document, path, key);
     const others = keys.filter((_, index) => index !== key);
     if (others.some((other) => other.time === time)) {
-      throw new Refusal(`There is a radius key at time ${time} already. Remove one of the two.`);
+      throw new Refusal("radiusKeyTaken", { time });
     }
     return { document: withPath(document, path, { radius_keys: byTime([...others, { time, scale }]) }) };
   },
@@ -59,7 +59,7 @@ export const timingEdits = {
 /** @type {(from: number, to: number) => void} */
 function checkSpan(from, to) {
   if (!(from >= 0 && from <= to && to <= 1)) {
-    throw new Refusal(`A span of time runs from 0 at the first frame to 1 at the last; this is ${from} to ${to}.`);
+    throw new Refusal("badSpan", { from, to });
   }
 }
 
@@ -103,7 +103,7 @@ function without([start, end], from, to) {
 function keysOf(document, path, key) {
   const { radius_keys: keys } = unlockedPathOf(document, path);
   if (!(key in keys)) {
-    throw new Refusal(`There is no radius key number ${key}; the path has ${keys.length}.`);
+    throw new Refusal("noRadiusKey", { key, count: keys.length });
   }
   return keys;
 }

@@ -38,7 +38,7 @@ export const documentEdits = {
   /** @type {(document: MotionDocument, action: RemoveCamera) => Change} */
   remove_camera: (document) => {
     if (document.camera === undefined) {
-      throw new Refusal("There is no camera move to remove.");
+      throw new Refusal("noCamera");
     }
     return { document: withCamera(document, {}) };
   },
@@ -58,11 +58,11 @@ export const documentEdits = {
     const zoom = document.camera?.zoom;
     const start = zoom?.points[point];
     if (zoom === undefined || start === undefined) {
-      throw new Refusal(`There is no zoom point ${point} to drag. Add a zoom first.`);
+      throw new Refusal("noZoomPoint", { point });
     }
     const factor = zoomFactor(zoom.center, start, to);
     if (factor === null) {
-      throw new Refusal("This point is the zoom's centre: no zoom moves it. Drag another one.");
+      throw new Refusal("zoomCentre");
     }
     return { document: withCamera(document, { ...document.camera, zoom: { ...zoom, factor } }) };
   },
@@ -71,7 +71,7 @@ export const documentEdits = {
   change_document: (document, { changes }) => {
     const other = Object.keys(changes).find((key) => !DOCUMENT_CHANGES.includes(key));
     if (other !== undefined) {
-      throw new Refusal(`“${other}” is not changed as a whole; only ${DOCUMENT_CHANGES.join(", ")} are.`);
+      throw new Refusal("fixedMember", { member: other, others: DOCUMENT_CHANGES.join(", ") });
     }
     return { document: { ...document, ...copied(changes) } };
   },

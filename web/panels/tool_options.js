@@ -39,7 +39,7 @@ export function toolOptions(editor) {
     element: bar,
     update: () => {
       const { tool } = editor.scene;
-      const text = editor.t(editor.picture === null ? "noPicture" : HINTS[tool]);
+      const text = editor.t(hintFor(editor));
       if (hint.textContent !== text) {
         hint.textContent = text;
       }
@@ -55,6 +55,19 @@ export function toolOptions(editor) {
       segment.update();
     },
   };
+}
+
+/**
+ * What to do now: first a picture, then something in it, then what the tool is for.
+ *
+ * @type {(editor: TrajectoryEditor) => Key}
+ */
+function hintFor({ picture, scene, state }) {
+  const needsThings = ["select", "freehand", "line", "erase"].includes(scene.tool);
+  if (picture === null) {
+    return "noPicture";
+  }
+  return needsThings && state.document.entities.length === 0 ? "hintStart" : HINTS[scene.tool];
 }
 
 /**

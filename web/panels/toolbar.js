@@ -43,6 +43,7 @@ export function toolbar(editor, toggleSettings) {
   });
   const undo = commandButton("undo", "undo", ICONS.undo);
   const redo = commandButton("redo", "redo", ICONS.redo);
+  const remove = commandButton("delete", "deleteSelected", ICONS.remove);
   const scale = element("button", { type: "button", class: "da-button da-scale", title: editor.t("actualSize") });
   scale.addEventListener("click", () => editor.run("actual_size"));
   const bar = element(
@@ -52,6 +53,7 @@ export function toolbar(editor, toggleSettings) {
     element("span", { class: "da-gap" }),
     undo,
     redo,
+    remove,
     element("span", { class: "da-space" }),
     scale,
     commandButton("fit", "fit", ICONS.fit),
@@ -67,6 +69,8 @@ export function toolbar(editor, toggleSettings) {
       }
       set(undo, "disabled", editor.state.past.length === 0);
       set(redo, "disabled", editor.state.future.length === 0);
+      const { points, paths, entities } = editor.state.selection;
+      set(remove, "disabled", points.length + paths.length + entities.length === 0);
       set(scale, "textContent", `${Math.round(editor.scene.viewport.scale * 100)} %`);
     },
   };

@@ -56,7 +56,8 @@ function drawFrames(context, scene, motion, isEdited) {
   strokeCased(context, linePath(now, true), { ...look, width: isHeld ? 2.5 : 1.5 });
   strokeCased(context, brackets(now), { ...look, width: isHeld ? 4.5 : 3.5 });
   if (scene.frame < last) {
-    drawLabel(context, scene, `camera, frame ${document.frames}`, [end[0][0] + 4, end[0][1] + 12], {});
+    const label = scene.say("cameraFrame", { frame: document.frames });
+    drawLabel(context, scene, label, [end[0][0] + 4, end[0][1] + 12], {});
   }
 }
 

@@ -11,7 +11,8 @@ import { circlePath, linePath, strokeCased } from "./ink.js";
 /** @typedef {import("./ink.js").Context} Context */
 /** @typedef {import("./lines.js").ShownPath} ShownPath */
 
-const APART = 2; // canvas px: from here on, a disc and its line are shown as two places
+const APART = 5; // canvas px: from here on, a disc and its line are shown as two places
+const FINER = 8; // corners of a trail for each frame, so that it bends as its line does
 const UNSEEN_DASH = [4, 4];
 const TRAIL_DOTS = [0.1, 5];
 
@@ -68,12 +69,17 @@ export function drawTrail(context, scene, { track, path, color }) {
   const line = flattened(path);
   const { frames } = scene.document;
   const places = linePlaces(path, frames);
-  const isOwnWay = track.points.some(([x, y], frame) => {
+  const aside = track.points.map(([x, y], frame) => {
     const [lineX, lineY] = pointAtPlace(line, places[frame]);
-    return Math.hypot(x - lineX, y - lineY) * scene.viewport.scale > APART;
+    return /** @type {Vector} */ ([x - lineX, y - lineY]);
   });
-  if (isOwnWay) {
-    const trail = linePath(track.points.map((point) => toCanvas(scene.viewport, point)));
+  if (aside.some(([dx, dy]) => Math.hypot(dx, dy) * scene.viewport.scale > APART)) {
+    const steps = Array.from({ length: (frames - 1) * FINER + 1 }, (_, step) => step / FINER);
+    const corners = steps.map((frame) => {
+      const [[x, y], [dx, dy]] = [pointAtPlace(line, valueAt(places, frame)), positionAt(aside, frame)];
+      return toCanvas(scene.viewport, [x + dx, y + dy]);
+    });
+    const trail = linePath(corners);
     context.globalAlpha = 0.8;
     strokeCased(context, trail, { color, casing: scene.theme.casing, width: 2, dash: TRAIL_DOTS });
     context.globalAlpha = 1;

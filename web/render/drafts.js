@@ -177,7 +177,7 @@ function drawClicks(context, scene, { points, box, waiting = false }) {
   const last = points.at(-1) ?? (box && { x: box.x + box.width, y: box.y });
   if (waiting && last !== undefined) {
     const [x, y] = toCanvas(scene.viewport, [last.x, last.y]);
-    drawLabel(context, scene, "finding the outline …", [x + 14, y]);
+    drawLabel(context, scene, scene.say("findingOutline"), [x + 14, y]);
   }
 }
 

@@ -12,7 +12,7 @@ import { contextOf } from "./layers.js";
 /** @typedef {"rest" | "hover" | "selected"} Emphasis */
 /** @typedef {{canvas: OffscreenCanvas, left: number, top: number}} Piece a part of the picture and where it belongs */
 
-const PIXELS_FROM = 4; // canvas px for a document px: from here on, pixels are shown as squares
+const PIXELS_FROM = 8; // canvas px for a document px: from here on, pixels are shown as squares
 const GRID = 64; // document px between the lines on empty paper
 
 /** Opacity of a mask's tint and width of its outline, canvas px. */

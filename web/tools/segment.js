@@ -24,6 +24,7 @@ import { boxBetween } from "./select.js";
 
 const REST = 180; // ms that a pointer rests before a preview is asked for
 const SCALES = /** @type {const} */ (["part", "object", "whole"]);
+const SCALE_WORDS = /** @type {const} */ ({ part: "scalePart", object: "scaleObject", whole: "scaleWhole" });
 
 /**
  * The tool, with what the panel of its options needs.
@@ -66,7 +67,7 @@ export function segmentTool(board) {
         const [answer] = ranked(answers, board.options);
         if (previewing === own && answer !== undefined) {
           const mask = decodeRle(answer.rle, board.state.document.size);
-          const label = `${answer.scale} · ${Math.round(answer.score * 100)} %`;
+          const label = `${board.scene.say(SCALE_WORDS[answer.scale])} · ${Math.round(answer.score * 100)} %`;
           board.show({ drafts: [...subjectDrafts(board), { kind: "mask", mask, entity: null, label }] });
         }
       } catch {
@@ -115,6 +116,9 @@ export function segmentTool(board) {
       const id = isThere ? entity : board.state.selection.entities[0];
       board.dispatch({ type: "select", selection: { entities: [id] } });
       last = { entity: id, asked, answers };
+      if (board.state.document.paths.length === 0) {
+        board.say("nowDrag");
+      }
     }
   }
 
