@@ -88,9 +88,9 @@ def describe_keys() -> str:
     for prefix, section in sections.items():
         described += ["", f"{prefix or 'top level'}: {inspect.getdoc(section)}", ""]
         for entry in fields(section):
-            key = _dotted(prefix, entry.name)
-            if key not in sections:
-                described.append(f"  --{key}: {_expectation(_kinds(section)[entry.name])}{_default(entry)}")
+            key, kind = _dotted(prefix, entry.name), _kinds(section)[entry.name]
+            if key not in sections or _without_null(kind)[1]:  # a section that there may be none of is a value, too
+                described.append(f"  --{key}: {_expectation(kind)}{_default(entry)}")
     return "\n".join(described)
 
 

@@ -345,4 +345,5 @@ def test_what_is_written_and_the_help_name_every_key(config_with):
             tree = tree[part]
         assert f"\n  --{name}: " in described or f"\n{name}: " in described
     assert "--steps: a whole number (required)" in described
+    assert "--data.synthetic: a section with some of seed, first, clips, variations, or null (null)" in described
     assert "--optimizer.betas: [a finite number, a finite number] ([0.9, 0.999])" in described
