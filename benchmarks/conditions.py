@@ -15,7 +15,6 @@ import os
 import platform
 import statistics
 import sys
-import time
 from pathlib import Path
 from types import ModuleType
 from typing import NamedTuple
@@ -24,6 +23,7 @@ import cv2
 import numpy as np
 import torch
 
+from benchmarks.measuring import memory_mib, start_peak, timed
 from draganything_core.conditions import Geometry, build_condition_maps
 from draganything_core.types import ConditionMaps, Entities, Size, Tracks
 
@@ -78,14 +78,14 @@ def measure(kind: str, case: Path | None, repeats: int) -> Measurement:
     def draw() -> ConditionMaps:
         return build_condition_maps(entities, tracks, vectors, size, geometry)
 
-    before = _start_peak()
-    first, _, maps = _timed(draw)
-    peak_mib = None if before is None else _memory_mib("VmHWM") - before
+    before = start_peak()
+    first, _, maps = timed(draw)
+    peak_mib = None if before is None else memory_mib("VmHWM") - before
     disc_pixels = int((maps.entity_index >= 0).sum())
     del maps
-    runs = [_timed(draw)[:2] for _ in range(repeats)]
+    runs = [timed(draw)[:2] for _ in range(repeats)]
     walls = [wall for wall, _ in runs]
-    circles, _, _ = _timed(lambda: [entity.inscribed_circle for entity in Entities.from_masks(entities.masks)])
+    circles, _, _ = timed(lambda: [entity.inscribed_circle for entity in Entities.from_masks(entities.masks)])
     cpu_median = statistics.median(cpu for _, cpu in runs)
     return Measurement(
         disc_pixels, first, statistics.median(walls), min(walls), max(walls), cpu_median, circles, peak_mib
@@ -117,27 +117,6 @@ def _check_c() -> ModuleType:
     # The golden checks are scripts beside each other, not a package.
     sys.path.insert(0, str(GOLDENS))
     return importlib.import_module("check_c")
-
-
-def _timed(call):
-    """(wall seconds, CPU seconds of all threads, result)."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = call()
-    return time.perf_counter() - wall, time.process_time() - cpu, result
-
-
-def _start_peak() -> float | None:
-    """Resident MiB now, with the kernel's peak set back to it; None where there is no such kernel."""
-    reset = Path("/proc/self/clear_refs")
-    if not reset.exists():
-        return None
-    reset.write_text("5")
-    return _memory_mib("VmRSS")
-
-
-def _memory_mib(field: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field + ":")) / 1024
 
 
 def _mib(value: float | None) -> str:

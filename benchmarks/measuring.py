@@ -53,10 +53,10 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
     ours = None
     for index, way in enumerate(case.ways):
         gc.collect()
-        before = _start_peak()
+        before = start_peak()
         with flops_counted() as counter:
-            first, _, result = _timed(way.call)
-        peak = None if before is None else _memory_mib("VmHWM") - before
+            first, _, result = timed(way.call)
+        peak = None if before is None else memory_mib("VmHWM") - before
         found[way.name] = {"flops": counter.get_total_flops(), "peak_mib": peak, "first_seconds": first}
         if index == 0:
             ours = result
@@ -70,7 +70,7 @@ def measured(case: Case, repeats: int) -> dict[str, Any]:
         turn = repeat % len(case.ways)
         for way in case.ways[turn:] + case.ways[:turn]:
             gc.collect()
-            runs[way.name].append(_timed(way.call)[:2])
+            runs[way.name].append(timed(way.call)[:2])
     for name, seconds in runs.items():
         walls, cpus = [wall for wall, _ in seconds], [cpu for _, cpu in seconds]
         found[name] |= {
@@ -118,7 +118,8 @@ def _attention_flops(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> in
     return 2 * prod(batch) * queries * key[-2] * (width + value[-1])
 
 
-def _timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
+def timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
+    """(wall seconds, CPU seconds of all threads, result)."""
     wall, cpu = time.perf_counter(), time.process_time()
     result = call()
     if torch.cuda.is_available():
@@ -126,16 +127,17 @@ def _timed(call: Callable[[], Any]) -> tuple[float, float, Any]:
     return time.perf_counter() - wall, time.process_time() - cpu, result
 
 
-def _start_peak() -> float | None:
+def start_peak() -> float | None:
     """Resident MiB now, with the kernel's peak set back to it; None where there is no such kernel."""
     reset = Path("/proc/self/clear_refs")
     if not reset.exists():
         return None
     reset.write_text("5")
-    return _memory_mib("VmRSS")
+    return memory_mib("VmRSS")
 
 
-def _memory_mib(name: str) -> float:
+def memory_mib(name: str) -> float:
+    """A figure of this process, as Linux names it: VmRSS is what it holds, VmHWM the most that it held."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name + ":")) / 1024
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from PIL import Image, ImageDraw
 
 PICTURE = "/draganything_core/tiny/sample/picture.png"
 DRAWN = PACK / "workflows" / "api" / "first_drag.json"  # the sample's things with their masks and lines
-FOLDER = Path("/tmp/draganything_editor")
+FOLDER = Path(tempfile.gettempdir()) / "draganything_editor"
 BALL = (30, 91)
 ZOOMS = {"fit": 0, "near": 4}  # steps of zooming in
 COLUMNS = 3
