@@ -26,6 +26,7 @@ def case(full: bool) -> Case:  # noqa: ARG001 (at full size a step takes minutes
     batch, noise, sigmas = some_batch(maps, pipeline.unet.config.cross_attention_dim)
 
     def step_of(objective: nn.Module, trained: nn.Module) -> Callable[[], float]:
+        trained.requires_grad_(True)  # weights are loaded for generation: at rest
         optimizer = torch.optim.AdamW(trained.parameters(), lr=0.0)  # every repeat is the same step
 
         def step() -> float:
