@@ -42,6 +42,9 @@ export function followNode(node, editor, { app, api }) {
   }
 
   function look() {
+    if (!node.graph) {
+      return; // taken out of its graph, as on its way into a subgraph: its links cannot be asked
+    }
     editor.setFrames(framesOf(node));
     followWeights();
     const address = wanted();
