@@ -41,6 +41,8 @@ import { cameraTracks, documentTracks, isSeen, onCanvas, paintOrder } from "./tr
 export const DEFAULT_LIMITS = Object.freeze({ speed: null, radius: 4 });
 
 const DEFAULT_DEPTH = 1;
+// A disc cut to four fifths of its radius still covers two thirds of what it would: nobody sees the difference.
+const LARGE = 1.25;
 
 /**
  * Everything to warn of in a document: first per entity and path in their order, then overlaps, then the camera. Hidden
@@ -78,11 +80,14 @@ function tinyMask(say, document, id, circle, limit) {
 }
 
 /**
+ * Of what is to move alone: what is pinned rests just as well under a smaller disc.
+ *
  * @type {(say: Say, document: MotionDocument, id: number, circle: Circle | undefined, limit: number | null) =>
  *   Warning[]}
  */
 function tooLarge(say, document, id, circle, limit) {
-  if (circle === undefined || limit === null || circle.radius <= limit) {
+  const moves = document.paths.some((path) => path.entity === id && !path.static);
+  if (!moves || circle === undefined || limit === null || circle.radius <= LARGE * limit) {
     return [];
   }
   const values = { name: named(say, document, id), radius: rounded(circle.radius), limit: rounded(limit) };

@@ -80,6 +80,22 @@ test("a tiny mask, by the limit given", () => {
   assert.deepEqual(found(documentWith({}), limits, circles(4)), []);
 });
 
+test("a large thing that moves, where its disc loses a third of its area or more", () => {
+  const limits = { ...NO_LIMITS, largest: 8 };
+  const large = new Map([...circles(), [2, { center: [40, 30], radius: 10.1 }]]);
+  const [warning, ...others] = found(documentWith({}), limits, large);
+  assert.deepEqual(others, []);
+  assert.deepEqual([warning.kind, warning.entity, warning.path, warning.frame], ["too_large", 2, null, 0]);
+  assert.match(warning.message, /painted with 8 px of radius, not 10.1/);
+  assert.deepEqual(found(documentWith({}), limits, circles(10)), []);
+  assert.deepEqual(found(documentWith({}), { ...NO_LIMITS, largest: null }, large), []);
+  const pins = [line(1, [10, 10], [10, 10], { static: true }), line(2, [40, 30], [40, 30], { static: true })];
+  for (const paths of [pins, []]) {
+    const kinds = found(documentWith({ paths }), limits, circles(30)).map(({ kind }) => kind);
+    assert.ok(!kinds.includes("too_large"), "what rests may be larger");
+  }
+});
+
 test("too fast, by the limit given, at the fastest frame", () => {
   const paths = [line(1, [10, 10], [50, 10], { easing: "ease_in" })];
   const [warning, ...others] = found(documentWith({ paths }), { ...NO_LIMITS, speed: 12 });

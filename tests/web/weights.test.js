@@ -1,9 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { documentWarnings } from "../../web/warnings.js";
 import { limitsOn } from "../../web/weights.js";
-import { newFormat } from "./shared_files.js";
 
 const TINY = {
   anchor: "center",
@@ -22,19 +20,4 @@ test("limits grow with the canvas", () => {
 
 test("without weights there is only the smallest disc", () => {
   assert.deepEqual(limitsOn(null, { height: 384, width: 384 }), { speed: null, radius: 4 });
-});
-
-test("a disc that the weights make smaller is warned of", () => {
-  const document = newFormat().parse({
-    format: "draganything-motion",
-    version: 2,
-    size: { height: 40, width: 56 },
-    frames: 5,
-    entities: [{ id: 1, name: "ball" }],
-    paths: [],
-  });
-  const circles = new Map([[1, { center: [10, 10], radius: 9 }]]);
-  const found = (largest) => documentWarnings(document, circles, "center", { speed: null, radius: null, largest });
-  assert.deepEqual([found(9), found(null)], [[], []]);
-  assert.deepEqual(found(8).map(({ kind, entity, path }) => [kind, entity, path]), [["too_large", 1, null]]);
 });
