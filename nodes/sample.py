@@ -40,8 +40,8 @@ class SamplePicture(io.ComfyNode):
             display_name="Sample Picture",
             category=CATEGORY,
             description="The picture that ships with DragAnything, to try things out with: a beach ball on a meadow "
-            "and a balloon over hills, a mask for each of the two, and a motion in which the ball bounces away and the "
-            "balloon rises. In your own work Load Image stands in its place.",
+            "and a balloon over hills, a mask for each of the two, and a motion in which the ball bounces to the right "
+            "and the balloon drifts to the left. In your own work Load Image stands in its place.",
             search_aliases=["draganything", "example", "demo", "test", "image"],
             inputs=[],
             outputs=[
