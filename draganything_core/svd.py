@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from safetensors import SafetensorError
 from transformers import CLIPVisionModelWithProjection
 
+from .atomic import write_text
 from .weight_kinds import LICENCES
 from .weights import WeightsError, describe_weights
 
@@ -73,6 +75,18 @@ def load_networks(folder: Path, names: tuple[str, ...], dtype: torch.dtype) -> d
             set_norm_eps(network, network.config[NORM_EPS_KEY])
         networks[name] = network.eval().requires_grad_(False)
     return networks
+
+
+def save_networks(folder: Path, networks: Mapping[str, Any]) -> None:
+    """Writes each network into the subfolder of its name, as ``load_networks`` reads them."""
+    for name, network in networks.items():
+        network.save_pretrained(folder / name)
+        if isinstance(network, AutoencoderTiny):
+            # diffusers derives this entry itself, and warns of it wherever it reads one.
+            config = folder / name / "config.json"
+            entries = json.loads(config.read_text("utf-8"))
+            del entries["block_out_channels"]
+            write_text(config, json.dumps(entries, indent=2) + "\n")
 
 
 def svd_scheduler(sigma_min: float = 0.002, sigma_max: float = 700.0) -> EulerDiscreteScheduler:

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from ..atomic import replacing_folder
-from ..svd import load_networks, load_svd_parts
+from ..svd import load_networks, load_svd_parts, save_networks
 from ..weights import load_controlnet
 from . import WEIGHTS
 
@@ -46,8 +46,7 @@ def pack(svd: Path, controlnet: Path, vae: Path, out: Path) -> None:
         "controlnet": load_controlnet(controlnet),
     }
     with replacing_folder(out) as temporary:
-        for name, network in networks.items():
-            network.half().save_pretrained(temporary / name)
+        save_networks(temporary, {name: network.half() for name, network in networks.items()})
         parts.scheduler.save_pretrained(temporary / "scheduler")
 
 

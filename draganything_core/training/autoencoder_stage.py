@@ -14,7 +14,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from ..atomic import replacing_folder
 from ..pictures import contact_sheet, save_png
-from ..svd import load_networks
+from ..svd import load_networks, save_networks
 from ..tiny.architecture import seeded, tiny_autoencoder, tiny_image_encoder
 from ..types import LATENT_SCALE
 from .autoencoder import AutoencoderObjective
@@ -96,8 +96,7 @@ class AutoencoderStage:
 
     def export(self, folder: Path) -> None:
         with replacing_folder(folder) as temporary:
-            self.vae.save_pretrained(temporary / "vae")
-            self.image_encoder.save_pretrained(temporary / "image_encoder")
+            save_networks(temporary, {"vae": self.vae, "image_encoder": self.image_encoder})
 
     def _decoded(self, frames: Tensor) -> Tensor:
         latents = self.vae.encode(frames * 2 - 1).latents

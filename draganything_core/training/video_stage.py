@@ -17,7 +17,7 @@ from ..evaluation.sprite_scores import pooled, score_clip
 from ..evaluation.track_error import track_error
 from ..pictures import contact_sheet, save_png
 from ..pipeline import DragAnythingPipeline
-from ..svd import SvdParts
+from ..svd import SvdParts, save_networks
 from ..types import Size
 from ..video import write_video
 from .batches import BatchMaker, LoadedBatch
@@ -117,8 +117,7 @@ class VideoStage:
                 self.networks.controlnet.save_pretrained(temporary)
                 return
             svd = self.networks.svd
-            for name, network in (("unet", svd.unet), ("vae", svd.vae), ("image_encoder", svd.image_encoder)):
-                network.save_pretrained(temporary / name)
+            save_networks(temporary, {"unet": svd.unet, "vae": svd.vae, "image_encoder": svd.image_encoder})
             svd.scheduler.save_pretrained(temporary / "scheduler")
 
     @torch.no_grad()

@@ -1,12 +1,15 @@
 import json
 
+import diffusers
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from small_networks import small_unet
 from small_pipeline import small_pipeline
 
-from draganything_core.svd import load_svd_parts
+from draganything_core.svd import load_networks, load_svd_parts, save_networks
+from draganything_core.tiny import WEIGHTS
+from draganything_core.tiny.architecture import tiny_autoencoder
 from draganything_core.weights import WeightsError
 
 
@@ -41,6 +44,16 @@ def test_the_autoencoder_stays_out_of_fp16(svd_folder):
     parts = load_svd_parts(svd_folder, torch.float16)
     assert parts.unet.dtype == torch.float16
     assert parts.vae.dtype == torch.float32
+
+
+def test_small_autoencoders_are_read_without_a_warning(tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(diffusers.utils.logging.get_logger(), "propagate", True)
+    vae = tiny_autoencoder()
+    save_networks(tmp_path, {"vae": vae})
+    read = load_networks(tmp_path, ("vae",), torch.float32)["vae"]
+    assert list(read.config.block_out_channels) == list(vae.config.block_out_channels)
+    load_networks(WEIGHTS, ("vae",), torch.float32)
+    assert caplog.text == ""
 
 
 def test_files_marked_fp16_are_found(svd_folder, tmp_path):
