@@ -122,7 +122,14 @@ def open_protocol(file: Path | str) -> AnyProtocol:
             **stored,
         )
     except (AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{path}: not a protocol of an annotated dataset ({error})") from error
+        raise ValueError(
+            f"{path}: not a protocol of an annotated dataset: {_said(error)}. Start from a copy of one that is, "
+            f"such as {PROTOCOLS / 'davis.yaml'}"
+        ) from error
+
+
+def _said(error: Exception) -> str:
+    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def drawn_case(clip: SyntheticClip, number: int) -> Case:
@@ -163,7 +170,8 @@ class AnnotatedCases:
         self.truth = f"tracks by {tracker['name']} {tracker['version']} in the real video"
         if not self.clips:
             raise ValueError(
-                f"{annotation.folder} holds no clip of {protocol.frames} frames, which {protocol.name} needs"
+                f"{annotation.folder} holds no clip of {protocol.frames} frames, which {protocol.name} needs "
+                f"({len(self.short)} are shorter, {len(self.failed)} failed). Annotate anew: {protocol.how_to_annotate}"
             )
 
     def case(self, number: int) -> Case:

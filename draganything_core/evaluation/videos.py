@@ -41,7 +41,10 @@ class VideoFolder:
         """(T,3,H,W) float32 in 0..1, the first frames at that size. Raises ValueError for a video that is shorter."""
         source = self._frames(clip)
         if len(source) < frames:
-            raise ValueError(f"{self._places[clip]} has {len(source)} frames, its clip is judged by {frames}")
+            raise ValueError(
+                f"{self._places[clip]} has {len(source)} frames, its clip is judged by {frames}. Make it that long, or "
+                "take a protocol with fewer frames"
+            )
         return torch.stack([resized_picture(frame, size) for frame in source.sliced(slice(0, frames)).read()])
 
     def length(self, clip: str) -> int:
