@@ -37,8 +37,7 @@ from .command_line import (
 )
 from .conditions import Geometry
 from .document import document_to_json
-from .evaluation.located_paths import located_error
-from .evaluation.track_error import track_error
+from .evaluation.located_paths import found_paths
 from .generation import Generation, Motion, Sampling, generate_video, preview_maps, resolve_motion
 from .images import resized_picture
 from .models import Models, load_models, tiny_models
@@ -126,9 +125,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 
     sampling = parser.add_argument_group("sampling")
     sampling.add_argument("--seed", type=int, default=0, help="of all randomness (0)")
-    sampling.add_argument("--steps", type=positive_int, default=25, help="denoising steps (25)")
+    sampling.add_argument("--steps", type=positive_int, help="denoising steps (the weights' own; SVD: 25)")
     sampling.add_argument("--min-guidance", type=float, default=1.0, help="guidance of the first frame (1)")
-    sampling.add_argument("--max-guidance", type=float, default=3.0, help="guidance of the last frame (3); <= 1: none")
+    sampling.add_argument(
+        "--max-guidance", type=float, help="guidance of the last frame (the weights' own; SVD: 3); <= 1: none"
+    )
     sampling.add_argument("--strength", type=float, default=1.0, help="factor on the control (1); 0 is SVD alone")
     sampling.add_argument(
         "--control-start", type=float, default=0.0, help="control acts from this part of the steps on (0)"
@@ -225,9 +226,7 @@ def _save(
     for name in ("sheet.png", "overlay.mp4", "settings.json"):
         print(f"beside:   {out.with_suffix('.' + name)}")
     _save_conditions(out, motion, generation.maps)
-    error = track_error(generation.frames, motion.entities, motion.tracks)
-    if not error.is_measured:
-        error = located_error(generation.frames, motion.image, motion.entities, motion.tracks)
+    error = found_paths(generation.frames, motion.image, motion.entities, motion.tracks).error
     print(f"obeyed:   {error}; found by {error.tracker}")
     if models.remark:
         print(f"remark:   {models.remark}")

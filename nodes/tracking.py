@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ..draganything_core.annotation_config import NamedTracker, lucas_kanade
 from ..draganything_core.document import MotionDocument, dumps
+from ..draganything_core.evaluation.located_paths import found_paths
 from ..draganything_core.evaluation.obedience import obedience_overlay, obedience_report
-from ..draganything_core.evaluation.track_error import followed_paths
 from ..draganything_core.types import Entities, Size
 from ..draganything_core.video_motion import MOST_POINTS, video_motion
 from .loaders import CATEGORY
@@ -143,8 +143,9 @@ class DidItObey(io.ComfyNode):
             node_id="DragAnythingScore",
             display_name=SCORE,
             category=CATEGORY,
-            description="Follows the things through a generated video and compares with where they were dragged. Given "
-            "in pixels of the video, and as a share of the error of a video that stands still.",
+            description="Follows the things through a generated video, or searches for them where they cannot be "
+            "followed, and compares with where they were dragged. Given in pixels of the video, and as a share of the "
+            "error of a video that stands still.",
             search_aliases=["draganything", "score", "evaluate", "track error", "metric", "obedience", "compare"],
             inputs=[
                 io.Image.Input("video", tooltip="The generated frames, as many as the motion's; any size."),
@@ -189,11 +190,11 @@ class DidItObey(io.ComfyNode):
         frames = frames_from_image(video)
         entities, tracks = motion.resolved("center")
         names = [entity.name for entity in entities]
-        followed = followed_paths(frames, entities, tracks)
+        followed = found_paths(frames, motion.picture, entities, tracks)
         size = Size.of(frames)
         scale = 1 if min(size.height, size.width) >= OVERLAY_SIDE else 2
         overlay = obedience_overlay(frames, tracks, followed, names, motion.colors(entities), scale)
-        report = obedience_report(followed, names, size)
+        report = obedience_report(tracks, followed, names, size)
         error = followed.error
         figures = (error.mean_px, error.ratio) if error.is_measured else (float("nan"), float("nan"))
         return io.NodeOutput(image_from_frames(overlay), *figures, report, ui=shown(cls, report))

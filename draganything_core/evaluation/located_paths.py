@@ -6,8 +6,6 @@ finds it, though it may also find something else that looks alike.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -15,24 +13,28 @@ from torch import Tensor
 from ..images import resized_picture
 from ..types import Entities, Entity, Size, Tracks
 from .locate import locate_sprite
-from .track_error import FollowedPaths, TrackError
+from .track_error import FollowedPaths, followed_paths
 
 SEARCH = "its own picture, searched for in every frame"
 LARGEST = 0.25  # share of the picture beyond which a thing is ground, which is everywhere
 STRANGE = 0.25  # difference of colours (root mean square, 0..1) beyond which the best place is not the thing
 
 
-def located_error(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> TrackError:
-    """Track error of a video (T,3,H,W) in 0..1 by searching for what the masks cut out of a picture (3,H,W).
+def found_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> FollowedPaths:
+    """The tracks' paths followed through a video, or where most points are lost, searched for; see both."""
+    followed = followed_paths(frames, entities, tracks)
+    if followed.error.is_measured:
+        return followed
+    located = located_paths(frames, picture, entities, tracks)
+    return located if located.error.is_measured else followed
+
+
+def located_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> FollowedPaths:
+    """Where each small thing of a picture (3,H,W) is found in a video (T,3,H,W) in 0..1, by what its mask cuts out.
 
     entities and tracks may be on another canvas. Things larger than a quarter of the picture, and paths that are not
     visible in the first frame, are left out. Raises ValueError if the video has another number of frames.
     """
-    return replace(located_paths(frames, picture, entities, tracks).error, tracker=SEARCH)
-
-
-def located_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> FollowedPaths:
-    """Where each small thing was found, as ``track_error.followed_paths`` has it; see located_error."""
     if tracks.frames != len(frames):
         raise ValueError(f"track error: the tracks have {tracks.frames} frames, the video has {len(frames)}")
     size = Size.of(frames)
@@ -50,7 +52,7 @@ def located_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: T
         seen[:, column] = located.differences <= STRANGE
     counted = tracks.visibility[:, searched].clone()
     counted[0] = False
-    return FollowedPaths(asked, found, seen, counted, searched, tracks.path_entity[searched])
+    return FollowedPaths(asked, found, seen, counted, searched, tracks.path_entity[searched], SEARCH)
 
 
 def _cutout(picture: Tensor, entity: Entity) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..pictures import overlay_frames
 from ..types import Size, Tracks
-from .track_error import TRACKER, FollowedPaths, TrackError
+from .track_error import FollowedPaths, TrackError
 
 ON_THE_LINE, BESIDE_IT, LOST = (255, 255, 255), (230, 20, 20), (128, 128, 128)
 OUTLINE = (0, 0, 0)
@@ -47,17 +47,20 @@ def obedience_overlay(
     return torch.stack(pictures)
 
 
-def obedience_report(followed: FollowedPaths, names: Sequence[str], size: Size) -> str:
+def obedience_report(tracks: Tracks, followed: FollowedPaths, names: Sequence[str], size: Size) -> str:
     """A few lines for a person: the whole clip, each entity where there are several, what was not measured, by what.
 
     names: of the entities, in paint order; size: the video's, whose pixels the figures are in.
     """
     measured = list(dict.fromkeys(followed.entity.tolist()))
     lines = [_sentence(followed.error)]
-    if len(measured) > 1:
+    left_out = [index for index in dict.fromkeys(tracks.path_entity.tolist()) if index not in measured]
+    if len(measured) + len(left_out) > 1:
         lines += [f"{names[index]}: {_sentence(followed.of_entity(index).error)}" for index in measured]
-    lost = followed.error.lost
-    lines.append(f"in pixels of the video ({size}), found by {TRACKER}" + (f"; {lost:.0%} lost" if lost else ""))
+        lines += [f"{names[index]}: not measured" for index in left_out]
+    error = followed.error
+    lost = f"; {error.lost:.0%} lost" if error.lost else ""
+    lines.append(f"in pixels of the video ({size}), found by {error.tracker}{lost}")
     return "\n".join(lines)
 
 

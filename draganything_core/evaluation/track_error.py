@@ -54,7 +54,8 @@ class FollowedPaths:
     """Where the paths visible in the first frame were asked to go, and where the tracker found them.
 
     asked, found (T,N,2) x, y px of the video; seen (T,N): the tracker is sure; counted (T,N): the path is visible, and
-    it is not the first frame; paths (N,): which of the tracks' paths these are; entity (N,): which entity each moves.
+    it is not the first frame; paths (N,): which of the tracks' paths these are; entity (N,): which entity each moves;
+    tracker: what found them.
     """
 
     asked: Tensor
@@ -63,13 +64,14 @@ class FollowedPaths:
     counted: Tensor
     paths: Tensor
     entity: Tensor
+    tracker: str = TRACKER
 
     def of_entity(self, index: int) -> FollowedPaths:
         """Those of one entity."""
         own = self.entity == index
         return FollowedPaths(
             self.asked[:, own], self.found[:, own], self.seen[:, own], self.counted[:, own],
-            self.paths[own], self.entity[own],
+            self.paths[own], self.entity[own], self.tracker,
         )  # fmt: skip
 
     @property
@@ -82,7 +84,7 @@ class FollowedPaths:
         """What these paths add up to."""
         counted = self.counted
         if not bool(counted.any()):
-            return TrackError(float("nan"), float("nan"), float("nan"), 0.0, 0)
+            return TrackError(float("nan"), float("nan"), float("nan"), 0.0, 0, self.tracker)
         distances = self.distances[counted]
         static = torch.linalg.vector_norm(self.asked - self.asked[:1], dim=-1)[counted]
         return TrackError(
@@ -91,6 +93,7 @@ class FollowedPaths:
             static_px=float(static.mean()),
             lost=float((~self.seen[counted]).float().mean()),
             points=int(counted.sum()),
+            tracker=self.tracker,
         )
 
 

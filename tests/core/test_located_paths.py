@@ -2,8 +2,10 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 
-from draganything_core.evaluation.located_paths import SEARCH, located_error
+from draganything_core.evaluation.located_paths import SEARCH, found_paths, located_paths
+from draganything_core.evaluation.track_error import TRACKER
 from draganything_core.types import Entities, Entity, Size, Tracks
 
 SIZE, FRAMES, SIDE, TOP, LEFT, STEP = Size(64, 96), 5, 15, 20, 12, 9
@@ -21,6 +23,13 @@ def clip(step=STEP):
     return frames
 
 
+def restless(frames):
+    """The same with other patches all over each frame, which no point survives."""
+    draw = torch.Generator().manual_seed(0)
+    patches = torch.rand(FRAMES, 3, SIZE.height // 4, SIZE.width // 4, generator=draw) - 0.5
+    return (frames + 0.6 * F.interpolate(patches, scale_factor=4)).clamp(0, 1)
+
+
 def square():
     mask = torch.zeros(SIZE.height, SIZE.width, dtype=torch.bool)
     mask[TOP : TOP + SIDE, LEFT : LEFT + SIDE] = True
@@ -36,32 +45,45 @@ def asked(start=(LEFT + 3.0, TOP + 4.0), entities=1):
 
 def test_a_thing_that_is_repainted_in_every_frame_is_found():
     frames = clip()
-    error = located_error(frames, frames[0], square(), asked())
+    error = located_paths(frames, frames[0], square(), asked()).error
     assert error.is_measured
     assert error.mean_px < 0.5
     assert error.tracker == SEARCH
 
 
+def test_what_cannot_be_followed_is_searched_for_and_what_can_is_not():
+    frames = clip()
+    assert found_paths(frames, frames[0], square(), asked()).error.tracker == TRACKER
+    error = found_paths(restless(frames), frames[0], square(), asked()).error
+    assert error.tracker == SEARCH
+    assert error.mean_px < 0.5
+    gone = frames.clone()
+    gone[1:] = torch.tensor([0.0, 0.4, 0.9]).view(3, 1, 1)
+    error = found_paths(gone, frames[0], square(), asked()).error
+    assert not error.is_measured
+    assert error.tracker == TRACKER
+
+
 def test_standing_still_is_the_error_of_standing_still():
     frames = clip(step=0)
-    error = located_error(frames, frames[0], square(), asked())
+    error = located_paths(frames, frames[0], square(), asked()).error
     assert error.mean_px == pytest.approx(error.static_px, abs=0.5)
 
 
 def test_what_is_gone_is_lost():
     frames = clip()
     frames[1:] = torch.tensor([0.0, 0.4, 0.9]).view(3, 1, 1)
-    assert not located_error(frames, clip()[0], square(), asked()).is_measured
+    assert not located_paths(frames, clip()[0], square(), asked()).error.is_measured
 
 
 def test_the_ground_is_left_out():
     ground = Entity(2, "ground", torch.ones(SIZE.height, SIZE.width, dtype=torch.bool))
     entities = Entities((*square(), ground), SIZE)
     frames = clip()
-    assert located_error(frames, frames[0], entities, asked(entities=2)).points == FRAMES - 1
+    assert located_paths(frames, frames[0], entities, asked(entities=2)).error.points == FRAMES - 1
 
 
 def test_another_number_of_frames_is_refused():
     frames = clip()
     with pytest.raises(ValueError, match="5 frames, the video has 3"):
-        located_error(frames[:3], frames[0], square(), asked())
+        located_paths(frames[:3], frames[0], square(), asked())

@@ -66,7 +66,7 @@ def test_each_entity_is_measured_by_itself():
 
 
 def test_the_report_names_what_obeyed_and_what_found_it():
-    first, good, lazy, how = obedience_report(followed(), NAMES, SIZE).splitlines()
+    first, good, lazy, how = obedience_report(asked(), followed(), NAMES, SIZE).splitlines()
     assert "standing still: 15.0 px" in first
     assert good.startswith("good: 0.")
     assert lazy.startswith("lazy: 15.")
@@ -74,10 +74,19 @@ def test_the_report_names_what_obeyed_and_what_found_it():
     assert how == "in pixels of the video (96x140), found by in-mask Lucas-Kanade, forward-backward checked"
 
 
-def test_one_entity_needs_no_line_of_its_own():
+def test_the_report_names_what_was_not_measured():
     visible = torch.ones(FRAMES, 2, dtype=torch.bool)
     visible[0, 1] = False  # cannot be followed
-    lines = obedience_report(followed(asked(visible)), NAMES, SIZE).splitlines()
+    tracks = asked(visible)
+    lines = obedience_report(tracks, followed(tracks), NAMES, SIZE).splitlines()
+    assert lines[1].startswith("good: 0.")
+    assert lines[2] == "lazy: not measured"
+
+
+def test_one_entity_needs_no_line_of_its_own():
+    both = asked()
+    good = Tracks(both.paths[:, :1], both.path_entity[:1], both.visibility[:, :1], both.radii[:, :1], SIZE)
+    lines = obedience_report(good, followed(good), NAMES, SIZE).splitlines()
     assert len(lines) == 2
     assert lines[0].startswith("0.")
 

@@ -23,7 +23,7 @@ from workflow_parts import HOST_PICTURE, MODELS, SAMPLE
 
 from draganything_core.curves import document_tracks
 from draganything_core.document import document_from_json
-from draganything_core.evaluation.located_paths import located_error
+from draganything_core.evaluation.located_paths import located_paths
 from draganything_core.motion_input import read_motion
 from draganything_core.segment import GrabCutSegmenter, resolve_entities
 from draganything_core.tiny.figures import FIGURES
@@ -132,7 +132,7 @@ def test_things_go_where_they_are_dragged_as_the_models_card_says(server, name):
     (text,) = (node["inputs"]["document"] for node in prompt.values() if "document" in node["inputs"])
     document, picture = document_from_json(text), read_motion(SAMPLE).image
     entities = resolve_entities(document, picture, GrabCutSegmenter(), SAMPLE.parent)
-    error = located_error(read_video(video)[0], picture, *document_tracks(document, entities))
+    error = located_paths(read_video(video)[0], picture, *document_tracks(document, entities)).error
     assert error.is_measured, str(error)
     assert error.mean_px <= bound, str(error)
     assert error.mean_px <= STANDING_STILL * error.static_px, str(error)
