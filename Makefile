@@ -38,7 +38,7 @@ $(VENV)/.ready: pyproject.toml Makefile
 	@touch $@
 
 demo: env
-	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --steps 12 --max-guidance 1 --out output/demo.mp4
+	$(BIN)/python -m draganything_core.generate draganything_core/tiny/sample/motion.json --model tiny --out output/demo.mp4
 
 # The editor's modules: tsc checks their types, node runs their tests.
 NODE := $(shell node -e 'process.exit(parseInt(process.version.slice(1)) < 20 ? 1 : 0)' 2>/dev/null && command -v npm)

@@ -42,6 +42,8 @@ CHOICES = (
     "noise_aug_strength",
     "sigma_min",
     "sigma_max",
+    "num_inference_steps",
+    "max_guidance_scale",
     "size",
     "frames",
 )
@@ -77,7 +79,9 @@ class SvdControlNet(ModelMixin, ConfigMixin):
     - painting "vector" (the whole embedding) or "channel_0" (its first channel everywhere, as the authors' demo).
     - anchor: the default of lines that name none. clip_preprocessing: "svd" or "reference" (the authors' demo).
     - fps_id, motion_bucket_id, noise_aug_strength: the time ids as the network gets them (fps_id is fps - 1).
-    - sigma_min, sigma_max: noise range of sampling. size (height, width) and frames: the native clip.
+    - sigma_min, sigma_max: noise range of sampling. num_inference_steps and max_guidance_scale (of the last frame; the
+      first one's is 1): how a video is sampled where nobody says otherwise.
+    - size (height, width) and frames: the native clip.
 
     Measured of the weights, and no choice: max_speed, px that a disc may go from one frame to the next at ``size``
     before it is followed badly; None where nobody has tried.
@@ -131,6 +135,8 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         noise_aug_strength: float = 0.02,
         sigma_min: float = 0.002,
         sigma_max: float = 700.0,
+        num_inference_steps: int = 25,
+        max_guidance_scale: float = 3.0,
         size: tuple[int, int] = (320, 576),
         frames: int = 14,
         max_speed: float | None = None,
@@ -365,6 +371,11 @@ def _check_choices(config: dict[str, Any]) -> None:
     FeatureSource(**config["entity_source"])
     if not 0 < config["sigma_min"] < config["sigma_max"]:
         raise ValueError(f"sigma_min and sigma_max: 0 < min < max, got {config['sigma_min']}, {config['sigma_max']}")
+    if config["num_inference_steps"] < 1 or not config["max_guidance_scale"] >= 0:
+        raise ValueError(
+            f"num_inference_steps must be at least 1 and max_guidance_scale at least 0, got "
+            f"{config['num_inference_steps']} and {config['max_guidance_scale']}"
+        )
     for name, meaning in (("max_radius", "no clamp"), ("max_speed", "not measured")):
         if config[name] is not None and not config[name] > 0:
             raise ValueError(f"{name} must be > 0 px, or None for {meaning}, got {config[name]}")

@@ -43,9 +43,9 @@ class Sampling:
     """How a video is sampled. None means what the ControlNet's config says; see DragAnythingPipeline for the rest."""
 
     seed: int = 0
-    num_inference_steps: int = 25
+    num_inference_steps: int | None = None
     min_guidance_scale: float = 1.0
-    max_guidance_scale: float = 3.0
+    max_guidance_scale: float | None = None
     control_strength: float = 1.0
     control_start: float = 0.0
     control_end: float = 1.0

@@ -94,9 +94,9 @@ class DragAnythingPipeline(DiffusionPipeline):
         conditions: ConditionMaps | list[ConditionMaps] | None,
         *,
         num_frames: int | None = None,
-        num_inference_steps: int = 25,
+        num_inference_steps: int | None = None,
         min_guidance_scale: float = 1.0,
-        max_guidance_scale: float = 3.0,
+        max_guidance_scale: float | None = None,
         fps_id: float | None = None,
         motion_bucket_id: float | None = None,
         noise_aug_strength: float | None = None,
@@ -121,8 +121,9 @@ class DragAnythingPipeline(DiffusionPipeline):
         num_frames: the conditions' own count unless there are none.
         min_guidance_scale, max_guidance_scale: guidance rises linearly over the frames; no guidance (one network call
             a step, not two) if neither is above 1.
-        fps_id (frames per second minus one), motion_bucket_id, noise_aug_strength, clip_preprocessing: by default
-            what the ControlNet's config says. noise_aug_strength is both the noise on the picture and its time id.
+        num_inference_steps, max_guidance_scale, fps_id (frames per second minus one), motion_bucket_id,
+            noise_aug_strength, clip_preprocessing: by default what the ControlNet's config says.
+            noise_aug_strength is both the noise on the picture and its time id.
         control_strength: factor on all residuals; 0 is exactly SVD alone. control_start, control_end: the part of
             the steps, 0..1, in which control acts.
         split_guidance: the two halves of guidance one after the other, for half the memory.
@@ -139,6 +140,11 @@ class DragAnythingPipeline(DiffusionPipeline):
         maps = as_list(conditions)
         self.check_size(Size.of(pixels))
         check_choices(control_start, control_end, output_type, num_frames)
+        config = self.controlnet.config
+        if num_inference_steps is None:
+            num_inference_steps = int(config.num_inference_steps)
+        if max_guidance_scale is None:
+            max_guidance_scale = float(config.max_guidance_scale)
         frames = frame_count(pixels, maps, num_frames, int(self.controlnet.config.frames))
         check_numbers(
             at_least_one={
@@ -153,7 +159,6 @@ class DragAnythingPipeline(DiffusionPipeline):
             },
         )
         check_draws(pixels, generator, image_noise)
-        config = self.controlnet.config
         device, batch = self._execution_device, len(pixels)
         guidance = torch.linspace(min_guidance_scale, max_guidance_scale, frames)
         guided = bool(guidance.max() > 1)

@@ -109,7 +109,13 @@ class SvdControlNetSampler(io.ComfyNode):
                     control_after_generate=True,
                     tooltip="Of all randomness.",
                 ),
-                io.Int.Input("steps", default=25, min=1, max=10000, tooltip="Denoising steps."),
+                io.Int.Input(
+                    "steps",
+                    default=0,
+                    min=0,
+                    max=10000,
+                    tooltip="Denoising steps. 0: as many as the weights name, which is 25 for Stable Video Diffusion.",
+                ),
                 io.Float.Input(
                     "min_cfg",
                     default=1.0,
@@ -120,11 +126,12 @@ class SvdControlNetSampler(io.ComfyNode):
                 ),
                 io.Float.Input(
                     "cfg",
-                    default=3.0,
-                    min=0.0,
+                    default=-1.0,
+                    min=-1.0,
                     max=100.0,
                     step=0.1,
-                    tooltip="Guidance of the last frame. No guidance, and half the work, if neither is above 1.",
+                    tooltip="Guidance of the last frame. No guidance, and half the work, if neither is above 1. "
+                    "Below 0: what the weights name, which is 3 for Stable Video Diffusion.",
                 ),
                 io.Combo.Input(
                     "sampler_name",
@@ -201,6 +208,8 @@ class SvdControlNetSampler(io.ComfyNode):
         require_fitting_model(model.model, control_net.network.config)
         size = video_size("SVD ControlNet Sampler", control_net, width, height)
         choices = control_net.choices
+        steps = steps or choices["num_inference_steps"]
+        cfg = choices["max_guidance_scale"] if cfg < 0 else cfg
         picture = resized_picture(motion.picture, size)
         if features is None:
             entities, _ = motion.resolved(choices["anchor"])

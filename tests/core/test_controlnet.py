@@ -366,6 +366,8 @@ def test_saving_keeps_every_choice_and_tensor(tmp_path):
         "noise_aug_strength": 0.1,
         "sigma_min": 0.01,
         "sigma_max": 80.0,
+        "num_inference_steps": 9,
+        "max_guidance_scale": 2.5,
         "size": [40, 56],
         "frames": 3,
     }

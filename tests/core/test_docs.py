@@ -20,7 +20,11 @@ from draganything_core.document import CURRENT_VERSION, document_from_json, dump
 ROOT = Path(__file__).parents[2]
 FOLDERS = (".", "docs", "web/docs", "draganything_core/tiny", "tests/goldens", "tests/goldens/*")
 PAGES = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/*.md"))
-SCRIPTS = [*ROOT.glob("docs/make_*.py"), ROOT / "tests" / "host" / "make_pictures.py"]
+SCRIPTS = [
+    *ROOT.glob("docs/make_*.py"),
+    ROOT / "tests" / "host" / "make_pictures.py",
+    ROOT / "benchmarks" / "scale.py",
+]
 SCHEMA = json.loads((ROOT / "draganything_core" / "document.schema.json").read_text(encoding="utf-8"))
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -113,7 +117,7 @@ def test_commands_have_the_options_that_pages_show():
 def test_commands_were_found():
     modules = {module for module, _ in COMMANDS}
     assert {f"draganything_core.{name}" for name in ("generate", "train", "evaluate", "convert")} <= modules
-    assert ("draganything_core.generate", "--max-guidance") in COMMANDS
+    assert ("draganything_core.generate", "--model") in COMMANDS
 
 
 def test_make_has_the_targets_that_pages_show():

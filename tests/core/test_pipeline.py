@@ -82,6 +82,21 @@ def test_residual_multiplicity_is_read_from_the_config():
     assert largest_difference(sample(doubled), sample(once)) > 1e-3
 
 
+def test_steps_and_guidance_are_the_weights_own_where_nobody_says_otherwise():
+    own = small_pipeline(num_inference_steps=3, max_guidance_scale=2.5)
+    unsaid = {"num_inference_steps": None, "max_guidance_scale": None}
+    said = {"num_inference_steps": 3, "max_guidance_scale": 2.5}
+    torch.testing.assert_close(sample(own, **unsaid), sample(small_pipeline(), **said), rtol=0, atol=0)
+    for name, other in (("num_inference_steps", 2), ("max_guidance_scale", 1.0)):
+        assert largest_difference(sample(own, **{**unsaid, name: other}), sample(own, **unsaid)) > 1e-4
+
+
+@pytest.mark.parametrize("wrong", [{"num_inference_steps": 0}, {"max_guidance_scale": -1.0}])
+def test_steps_and_guidance_of_weights_must_make_sense(wrong):
+    with pytest.raises(ValueError, match="num_inference_steps must be at least 1 and max_guidance_scale at least 0"):
+        small_pipeline(**wrong)
+
+
 def test_a_batch_equals_its_samples_alone(pipeline):
     pictures = small_picture(batch=2)
     maps = [small_maps(seed=3), small_maps(seed=4)]

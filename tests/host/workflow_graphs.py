@@ -297,6 +297,8 @@ They were trained at 576 x 320; other multiples of 64 work too. This graph makes
         control_net=control["control_net"],
         motion=editor["motion"],
         features=features["features"],
+        steps=25,
+        cfg=3.0,
         **size,
     )
     save_video(graph, sampler["images"], "full_svd")

@@ -276,6 +276,24 @@ def test_the_sampler_node_gives_the_video_of_the_command_line(tiny, headless, mo
     assert expected.std() > 0.05
 
 
+def test_the_sampler_node_takes_steps_and_guidance_from_the_weights(tiny, motion):
+    node = pack("nodes.sampling").SvdControlNetSampler
+    height, width = SIZE
+    own = tiny.control.network.config
+    assert (own.num_inference_steps, own.max_guidance_scale) == (12, 1.0)
+
+    def video(steps, cfg):
+        return node.execute(
+            tiny.model, tiny.clip_vision, tiny.vae, tiny.control, motion, width, height, SEED, steps, 1.0, cfg,
+            "euler", "karras", 1.0, 0.0, 1.0, -1, 0, -1.0,
+        ).result[0]  # fmt: skip
+
+    unsaid = video(0, -1.0)
+    assert torch.equal(unsaid, video(12, 1.0))
+    assert not torch.equal(unsaid, video(11, 1.0))
+    assert not torch.equal(unsaid, video(12, 3.0))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
