@@ -53,7 +53,8 @@ def load_svd_parts(folder: Path | str, dtype: torch.dtype = torch.float32) -> Sv
     """
     folder = Path(folder)
     check_svd_folder(folder)
-    logger.info("Video model in %s. Stability AI's own weights are under the %s", folder, LICENCES["svd_unet"])
+    if _class_named(folder / "vae") != AutoencoderTiny.__name__:  # the small model is nobody's but this package's
+        logger.info("Video model in %s. Stability AI's own weights are under the %s", folder, LICENCES["svd_unet"])
     networks = load_networks(folder, tuple(NETWORKS), dtype)
     return SvdParts(scheduler=EulerDiscreteScheduler.from_pretrained(folder / "scheduler"), **networks)
 

@@ -42,6 +42,8 @@ EXPECTED = (
     "Expected a DragAnything ControlNet: a folder with config.json and diffusion_pytorch_model.safetensors (or .bin), "
     "or one such file that carries its configuration (685 tensors at full size)."
 )
+SHIPPED = Path(__file__).parent / "tiny" / "weights"
+LICENCE_OF_SHIPPED = "licence: Apache-2.0, as all of this package"
 LICENCE_OF_OWN = "licence: see where they come from; that of the video model they were trained on applies as well"
 MOST_NAMED = 4  # differences named in an error
 
@@ -76,6 +78,8 @@ class WeightsDescription:
     @property
     def licence(self) -> str | None:
         """The licence these weights are published under, as far as their kind tells."""
+        if self.file.is_relative_to(SHIPPED):
+            return LICENCE_OF_SHIPPED
         return LICENCE_OF_OWN if self.has_choices else LICENCES.get(self.kind)
 
     def __str__(self) -> str:

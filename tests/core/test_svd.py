@@ -46,6 +46,15 @@ def test_the_autoencoder_stays_out_of_fp16(svd_folder):
     assert parts.vae.dtype == torch.float32
 
 
+def test_stability_ais_licence_is_named_for_its_networks_alone(svd_folder, caplog):
+    caplog.set_level("INFO")
+    load_svd_parts(svd_folder)
+    assert "Stability AI's own weights are under the Stable Video Diffusion licence" in caplog.text
+    caplog.clear()
+    load_svd_parts(WEIGHTS)
+    assert "Stability" not in caplog.text
+
+
 def test_small_autoencoders_are_read_without_a_warning(tmp_path, caplog, monkeypatch):
     monkeypatch.setattr(diffusers.utils.logging.get_logger(), "propagate", True)
     vae = tiny_autoencoder()

@@ -25,7 +25,9 @@ from draganything_core.controlnet import CHOICES, SvdControlNet
 from draganything_core.weight_kinds import KINDS, LICENCES, SIGNATURES, recognise
 from draganything_core.weights import (
     LICENCE_OF_OWN,
+    LICENCE_OF_SHIPPED,
     PRESETS,
+    SHIPPED,
     WeightsError,
     describe_weights,
     empty_controlnet,
@@ -357,6 +359,9 @@ def test_each_load_logs_one_licence_line(authors_folder, own_folder, tmp_path, c
     caplog.clear()
     load_controlnet(own_folder)
     assert [record.message.split(": ", 1)[1] for record in caplog.records] == [LICENCE_OF_OWN]
+    caplog.clear()
+    load_controlnet(SHIPPED / "controlnet")
+    assert [record.message.split(": ", 1)[1] for record in caplog.records] == [LICENCE_OF_SHIPPED]
     caplog.clear()
     save_file({"model.diffusion_model.x.time_stack.y": torch.zeros(1)}, tmp_path / "svd.safetensors")
     log_licence(describe_weights(tmp_path / "svd.safetensors"))
