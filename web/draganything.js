@@ -103,8 +103,8 @@ async function openEditor(node, place, changed) {
 
 /**
  * Nodes 2.0 may go on showing the element of a node that is gone when another node gets its id, as undo and reloading
- * make it: the new node's element then takes the old one's place. Nodes of other graphs may have the same id, and so have
- * the copies that the host makes on the way into a subgraph, which are in no graph.
+ * make it: the new node's element then takes the old one's place. Nodes of other graphs may have the same id, and so
+ * have the copies that the host makes on the way into a subgraph, which are in no graph.
  *
  * @type {(node: any, place: HTMLElement) => void}
  */

@@ -193,7 +193,7 @@ export class TrajectoryEditor {
     if (isBlank && document.frames !== this.usualFrames) {
       this.startAnew(document.size);
     }
-    this.scene = { ...this.scene, defaultAnchor: weights?.anchor ?? "center" };
+    this.scene = { ...this.scene, weights, defaultAnchor: weights?.anchor ?? "center" };
     this.review();
   }
 

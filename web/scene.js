@@ -96,6 +96,7 @@ import { fitted } from "./viewport.js";
  * @property {ReadonlyMap<number, Mask>} masks by entity id, each of the document's size
  * @property {ReadonlyMap<number, Circle>} circles by entity id, each with the entity's own radius where it has one
  * @property {Anchor} defaultAnchor for paths that leave the choice to the weights
+ * @property {import("./weights.js").Weights | null} weights which may make large discs smaller
  * @property {readonly Warning[]} warnings
  * @property {number} frame the frame shown; between two frames while playing smoothly
  * @property {boolean} playing handles, ticks and points step back
@@ -130,6 +131,7 @@ export function newScene(document, canvas, theme, say = speaker()) {
     masks: new Map(),
     circles: new Map(),
     defaultAnchor: "center",
+    weights: null,
     warnings: [],
     frame: 0,
     playing: false,

@@ -62,7 +62,7 @@ export function documentWarnings(document, circles, defaultAnchor, limits = DEFA
     ...document.entities.flatMap(({ id }) => tooLarge(say, document, id, circles.get(id), limits.largest ?? null)),
     ...tracks.flatMap((track, path) => (track === null ? [] : leavesFrame(say, document, path, track))),
     ...tracks.flatMap((track, path) => (track === null ? [] : tooFast(say, document, path, track, limits.speed))),
-    ...overlaps(say, document, tracks),
+    ...overlaps(say, document, tracks, limits.largest ?? Infinity),
     ...fastCamera(say, document, limits.speed),
   ];
 }
@@ -157,11 +157,12 @@ function fastest({ points, visible }) {
 }
 
 /**
- * Pairs of entities whose discs overlap without a depth that says which is in front: one warning for a pair.
+ * Pairs of entities whose discs, as they are painted, overlap without a depth that says which is in front: one warning
+ * for a pair.
  *
- * @type {(say: Say, document: MotionDocument, tracks: readonly (PathTrack | null)[]) => Warning[]}
+ * @type {(say: Say, document: MotionDocument, tracks: readonly (PathTrack | null)[], largest: number) => Warning[]}
  */
-function overlaps(say, document, tracks) {
+function overlaps(say, document, tracks, largest) {
   const order = paintOrder(document);
   /** @type {Map<string, Warning>} */
   const found = new Map();
@@ -170,7 +171,8 @@ function overlaps(say, document, tracks) {
       const [covered, covering] = [document.paths[under], document.paths[over]];
       const pair = [covered.entity, covering.entity].sort((one, other) => one - other).join(" ");
       const isSettled = (covered.depth ?? DEFAULT_DEPTH) !== (covering.depth ?? DEFAULT_DEPTH);
-      const frame = isSettled || covered.entity === covering.entity ? -1 : firstOverlap(tracks[under], tracks[over]);
+      const isOne = covered.entity === covering.entity;
+      const frame = isSettled || isOne ? -1 : firstOverlap(tracks[under], tracks[over], largest);
       const known = found.get(pair);
       if (frame !== -1 && (known === undefined || frame < known.frame)) {
         const [lower, upper] = [covered, covering].map(({ entity }) => named(say, document, entity));
@@ -182,8 +184,8 @@ function overlaps(say, document, tracks) {
   return [...found.values()];
 }
 
-/** @type {(one: PathTrack | null, other: PathTrack | null) => number} */
-function firstOverlap(one, other) {
+/** @type {(one: PathTrack | null, other: PathTrack | null, largest: number) => number} */
+function firstOverlap(one, other, largest) {
   if (one === null || other === null) {
     return -1;
   }
@@ -191,8 +193,13 @@ function firstOverlap(one, other) {
     (point, frame) =>
       one.visible[frame] &&
       other.visible[frame] &&
-      distance(point, other.points[frame]) < one.radii[frame] + other.radii[frame],
+      distance(point, other.points[frame]) < painted(one, frame, largest) + painted(other, frame, largest),
   );
+}
+
+/** @type {(track: PathTrack, frame: number, largest: number) => number} */
+function painted({ radii }, frame, largest) {
+  return Math.min(radii[frame], largest);
 }
 
 /** @type {(say: Say, document: MotionDocument, id: number) => string} */

@@ -59,6 +59,13 @@ test("discs that overlap: one warning for two entities, at the first frame", () 
   assert.match(warning.message, /Entity 2 covers “ball” from frame 4 on/);
 });
 
+test("discs overlap by the radius that the weights leave them", () => {
+  const large = circles(25);
+  assert.deepEqual(found(documentWith({}), NO_LIMITS, large).map(({ kind }) => kind), ["discs_overlap"]);
+  const limits = { ...NO_LIMITS, largest: 15 };
+  assert.ok(!found(documentWith({}), limits, large).map(({ kind }) => kind).includes("discs_overlap"));
+});
+
 test("no overlap where a depth says which is in front, one is not seen, or both are one entity's", () => {
   const still = line(2, [40, 30], [40, 30]);
   const crossing = line(1, [10, 10], [40, 30]);

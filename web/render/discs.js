@@ -4,6 +4,7 @@ import { flattened } from "../curves.js";
 import { linePlaces, pointAtPlace } from "../line_frames.js";
 import { positionAt, valueAt } from "../scene.js";
 import { toCanvas } from "../viewport.js";
+import { limitsOn } from "../weights.js";
 import { circlePath, linePath, strokeCased } from "./ink.js";
 
 /** @typedef {import("../document.js").Vector} Vector */
@@ -30,9 +31,10 @@ export function drawDisc(context, scene, shown) {
     return;
   }
   const { frame, viewport, theme } = scene;
+  const { largest } = limitsOn(scene.weights, scene.document.size);
   const center = toCanvas(viewport, positionAt(track.points, frame));
   const isPainted = track.visible[Math.round(frame)] ?? false;
-  const radius = valueAt(track.radii, frame) * viewport.scale;
+  const radius = Math.min(valueAt(track.radii, frame), largest ?? Infinity) * viewport.scale;
   const isStrong = emphasis === "selected" || emphasis === "hover" || isHeld(scene, shown.number);
   const disc = circlePath(center, radius);
   if (isPainted) {
