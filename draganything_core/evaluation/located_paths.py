@@ -6,6 +6,8 @@ finds it, though it may also find something else that looks alike.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -13,7 +15,7 @@ from torch import Tensor
 from ..images import resized_picture
 from ..types import Entities, Entity, Size, Tracks
 from .locate import locate_sprite
-from .track_error import FollowedPaths, followed_paths
+from .track_error import TRACKER, FollowedPaths, followed_paths
 
 SEARCH = "its own picture, searched for in every frame"
 LARGEST = 0.25  # share of the picture beyond which a thing is ground, which is everywhere
@@ -21,12 +23,28 @@ STRANGE = 0.25  # difference of colours (root mean square, 0..1) beyond which th
 
 
 def found_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> FollowedPaths:
-    """The tracks' paths followed through a video, or where most points are lost, searched for; see both."""
+    """The tracks' paths followed through a video; each entity that is mostly lost there is searched for; see both.
+
+    What neither finds is given as it was followed. Raises as both.
+    """
     followed = followed_paths(frames, entities, tracks)
-    if followed.error.is_measured:
+    lost = [
+        index for index in dict.fromkeys(followed.entity.tolist()) if not followed.of_entity(index).error.is_measured
+    ]
+    if not lost:
         return followed
     located = located_paths(frames, picture, entities, tracks)
-    return located if located.error.is_measured else followed
+    again = [index for index in lost if located.of_entity(index).error.is_measured]
+    if not again:
+        return followed
+    found, seen = followed.found.clone(), followed.seen.clone()
+    for column, path in enumerate(located.paths.tolist()):
+        if int(located.entity[column]) in again:
+            own = followed.paths == path
+            found[:, own], seen[:, own] = located.found[:, column, None], located.seen[:, column, None]
+    is_all = len(again) == len(followed.entity.unique())
+    tracker = SEARCH if is_all else f"{TRACKER}; what is lost by {SEARCH}"
+    return replace(followed, found=found, seen=seen, tracker=tracker)
 
 
 def located_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tracks) -> FollowedPaths:

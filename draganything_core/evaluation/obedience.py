@@ -61,7 +61,7 @@ def obedience_report(tracks: Tracks, followed: FollowedPaths, names: Sequence[st
     error = followed.error
     lost = f"; {error.lost:.0%} lost" if error.lost else ""
     lines.append(f"in pixels of the video ({size}), found by {error.tracker}{lost}")
-    return "\n".join(lines)
+    return "\n".join(f"{line}." for line in lines)  # some viewers run lines together
 
 
 def _sentence(error: TrackError) -> str:

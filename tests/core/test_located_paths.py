@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 
 from draganything_core.evaluation.located_paths import SEARCH, found_paths, located_paths
-from draganything_core.evaluation.track_error import TRACKER
+from draganything_core.evaluation.track_error import TRACKER, followed_paths
 from draganything_core.types import Entities, Entity, Size, Tracks
 
 SIZE, FRAMES, SIDE, TOP, LEFT, STEP = Size(64, 96), 5, 15, 20, 12, 9
@@ -62,6 +62,25 @@ def test_what_cannot_be_followed_is_searched_for_and_what_can_is_not():
     error = found_paths(gone, frames[0], square(), asked()).error
     assert not error.is_measured
     assert error.tracker == TRACKER
+
+
+def test_only_what_is_lost_is_searched_for():
+    frames = clip()
+    frames[:, :, 44:62, 60:90] = torch.rand(3, 18, 30, generator=torch.Generator().manual_seed(5))
+    frames[:, :, :40] = restless(frames)[:, :, :40]
+    mask = torch.zeros(SIZE.height, SIZE.width, dtype=torch.bool)
+    mask[44:62, 60:90] = True
+    entities = Entities((*square(), Entity(2, "still", mask)), SIZE)
+    tracks = asked(entities=2)
+    paths = tracks.paths.clone()
+    paths[:, 1] = torch.tensor([75.0, 53.0])
+    tracks = Tracks(paths, tracks.path_entity, tracks.visibility, tracks.radii, SIZE)
+    assert not followed_paths(frames, entities, tracks).of_entity(0).error.is_measured
+    found = found_paths(frames, clip()[0], entities, tracks)
+    assert found.error.is_measured
+    assert found.of_entity(0).error.mean_px < 0.5
+    assert found.of_entity(1).error.mean_px < 0.5
+    assert found.tracker == f"{TRACKER}; what is lost by {SEARCH}"
 
 
 def test_standing_still_is_the_error_of_standing_still():

@@ -71,7 +71,7 @@ def test_the_report_names_what_obeyed_and_what_found_it():
     assert good.startswith("good: 0.")
     assert lazy.startswith("lazy: 15.")
     assert "of standing still" in lazy
-    assert how == "in pixels of the video (96x140), found by in-mask Lucas-Kanade, forward-backward checked"
+    assert how == "in pixels of the video (96x140), found by in-mask Lucas-Kanade, forward-backward checked."
 
 
 def test_the_report_names_what_was_not_measured():
@@ -80,7 +80,7 @@ def test_the_report_names_what_was_not_measured():
     tracks = asked(visible)
     lines = obedience_report(tracks, followed(tracks), NAMES, SIZE).splitlines()
     assert lines[1].startswith("good: 0.")
-    assert lines[2] == "lazy: not measured"
+    assert lines[2] == "lazy: not measured."
 
 
 def test_one_entity_needs_no_line_of_its_own():
