@@ -346,7 +346,8 @@ def main() -> None:
     wanted = parser.parse_args().names
     unknown = {f"{name}.webp" for name in wanted} - MADE.keys()
     if unknown:
-        parser.error(f"there is no picture {', '.join(sorted(unknown))}; there are {', '.join(MADE)}")
+        names = (", ".join(sorted(Path(name).stem for name in each)) for each in (unknown, MADE))
+        parser.error("no picture is made for {}: write a function and enter it in MADE; there are {}".format(*names))
     sample = Sample()
     PICTURES.mkdir(exist_ok=True)
     for name, make in MADE.items():

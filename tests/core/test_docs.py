@@ -156,6 +156,8 @@ def test_each_help_page_shows_its_node_in_a_picture_that_a_script_makes():
     without = [page.stem for page in pages if f"pictures/{page.stem}.webp" not in links(page)]
     assert without == []
     assert [page.stem for page in pages if f'"{page.stem}.webp": ' not in script] == []
+    made = {picture.stem for picture in (ROOT / "web" / "docs" / "pictures").glob("*.webp")}
+    assert [page.stem for page in pages if page.stem not in made] == [], "run docs/make_help_pictures.py NODE_ID"
     assert [page.stem for page in pages if Image.open(page.parent / "pictures" / f"{page.stem}.webp").width < 400] == []
 
 

@@ -44,7 +44,8 @@ def nodes() -> dict[str, Any]:
 
 
 def test_the_ids_that_graphs_are_saved_with(nodes):
-    assert list(nodes) == NODE_IDS
+    differing = set(nodes) ^ set(NODE_IDS)
+    assert list(nodes) == NODE_IDS, f"not the same ids in the same order as in nodes/extension.py: {differing}"
 
 
 @pytest.mark.parametrize("node_id", NODE_IDS)
