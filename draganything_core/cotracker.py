@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from .annotation_config import NamedTracker
+from .masks import distance_to_background
 from .point_tracker import check_tracking_input, on_picture
 
 logger = logging.getLogger(__name__)
@@ -177,7 +178,7 @@ def _clear_radii(queries: NDArray[np.float32], masks: Tensor | None, size: tuple
     for index in np.flatnonzero(shown):
         column, row = np.floor(queries[index] + 0.5).astype(int)
         bordered = cv2.copyMakeBorder(regions[index], 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-        radii[index] = cv2.distanceTransform(bordered, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[row + 1, column + 1]
+        radii[index] = distance_to_background(bordered)[row + 1, column + 1]
     return radii if masks is not None else np.minimum(radii, np.float32(DISC_RADIUS))
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .document import Box, Click, Prompts
+from .masks import distance_to_background
 
 Picture = NDArray[np.uint8]  # (h,w,3) RGB
 Mask = NDArray[np.bool_]  # (h,w)
@@ -42,7 +43,7 @@ def _click_guesses(picture: Picture, prompts: Prompts) -> Iterator[Labels]:
     clicked = np.array([_pixel(picture, click) for click in prompts.points if click.label == 1])
     span = np.ones(picture.shape[:2], np.uint8)
     cv2.fillConvexPoly(span, cv2.convexHull(clicked), color=0)
-    distance = cv2.distanceTransform(span, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    distance = distance_to_background(span)
     for reach in REACHES:
         limit = reach * max(picture.shape[:2])
         labels = np.full(picture.shape[:2], cv2.GC_BGD, np.uint8)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -43,9 +44,19 @@ def inscribed_circle(mask: Tensor) -> Circle:
     if not component.any():
         raise ValueError("an empty mask has no inscribed circle; select at least one pixel")
     padded = cv2.copyMakeBorder(component, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    distance = distance_to_background(padded)[1:-1, 1:-1]
     y, x = np.unravel_index(int(np.argmax(distance)), distance.shape)
     return Circle((float(x), float(y)), float(distance[y, x]))
+
+
+def distance_to_background(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(H,W) px from each pixel to the nearest that is 0.
+
+    OpenCV's last bit depends on where in memory the pixels lie, and with it which of several largest circles is taken.
+    Squares of these distances are whole numbers, so they are rounded to them.
+    """
+    distance = cv2.distanceTransform(pixels, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+    return np.sqrt(np.rint(np.square(distance, dtype=np.float64))).astype(np.float32)
 
 
 def resize_mask(mask: Tensor, height: int, width: int) -> Tensor:

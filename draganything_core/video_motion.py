@@ -13,7 +13,7 @@ from torch import Tensor
 from .annotation_config import NamedTracker, lucas_kanade
 from .document import DocumentEntity, MaskSource, MotionDocument, RadiusKey
 from .interchange.host_tracks import HostTracks, document_from_host
-from .masks import encode_rle, largest_component
+from .masks import distance_to_background, encode_rle, largest_component
 from .types import Entities, Entity, Size
 
 MOST_POINTS = 16  # of one entity
@@ -85,7 +85,7 @@ def start_points(entity: Entity, count: int) -> tuple[Tensor, Tensor]:
     """
     component = largest_component(entity.mask).cpu().numpy().astype(np.uint8)
     bordered = cv2.copyMakeBorder(component, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    clear = cv2.distanceTransform(bordered, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    clear = distance_to_background(bordered)[1:-1, 1:-1]
     rows, columns = np.indices(component.shape)
     center_x, center_y = entity.center
     chosen = [(round(center_x), round(center_y))]

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..masks import distance_to_background
 from ..types import Entities, Tracks
 from .bootstrap import Mean, Ratio, Statistic
 from .point_metrics import MOVING
@@ -197,7 +198,7 @@ def entity_statistics(clips: Sequence[ClipEntities]) -> dict[str, Statistic]:
 def _spread(area: Tensor, count: int) -> tuple[Tensor, list[tuple[float, float]]]:
     """The core of a (H,W) area, and up to so many pixels of it, far from each other: always the same ones."""
     padded = cv2.copyMakeBorder(area.numpy().astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
-    depth = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    depth = distance_to_background(padded)[1:-1, 1:-1]
     core = area.numpy() & (depth >= min(EDGE, CORE * float(depth.max())))
     rows, columns = np.nonzero(core)
     if not len(rows):

@@ -300,3 +300,13 @@ class TestLoadMask:
         path.write_bytes(path.read_bytes()[:1000])
         with pytest.raises(ValueError, match=r"mask\.png cannot be read as a picture"):
             load_mask(path)
+
+
+def test_radii_are_exact_wherever_the_pixels_lie_in_memory():
+    draw = np.random.default_rng(0)
+    for side in range(30, 90):
+        y, x = np.mgrid[:side, :side] - side / 2
+        angle = np.arctan2(y, x)
+        edge = 0.4 * side * (1 + 0.1 * sum(np.sin(k * angle + draw.uniform(0, 6)) / k for k in range(2, 9)))
+        radius = inscribed_circle(torch.from_numpy(np.hypot(y, x) < edge)).radius
+        assert radius == np.float32(np.sqrt(np.round(radius**2)))
