@@ -27,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 SHARD_CLIPS = 64
 RECIPE = "recipe.json"
+WHICH_CLIPS = {"set of clips", "set of tracks"}  # of a recipe: those of others are not out of date
 LEFTOVER_AGE = 3600.0  # s: a hidden file that is older is what a killed process left, not what another one is writing
 
 
@@ -63,14 +64,18 @@ class Shards:
         return range(shard * SHARD_CLIPS, min((shard + 1) * SHARD_CLIPS, self.clips))
 
     def begin(self) -> None:
-        """Makes the folder. One that is new names its siblings, which may be out of date, in the log."""
+        """Makes the folder. One that is new names its siblings in the log that may be out of date.
+
+        A sibling of other clips alone is not: training and validation have one each.
+        """
         if not self.folder.exists():
             for sibling, recipe in self._siblings():
                 changed = [key for key in {**recipe, **self.recipe} if recipe.get(key) != self.recipe.get(key)]
-                logger.info(
-                    f"{sibling}: made with {' and '.join(f'another {key}' for key in changed)}; "
-                    "delete it if no longer needed"
-                )
+                if not set(changed) <= WHICH_CLIPS:
+                    logger.info(
+                        f"{sibling}: made with {' and '.join(f'another {key}' for key in changed)}; "
+                        "delete it if no longer needed"
+                    )
         for left in self.folder.glob(".*"):
             if time.time() - left.stat().st_mtime > LEFTOVER_AGE:
                 left.unlink()

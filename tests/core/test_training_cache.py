@@ -383,6 +383,14 @@ def test_what_was_made_otherwise_is_named(pipeline, tiny_vae, tmp_path, caplog):
     )
 
 
+def test_other_clips_of_the_same_making_are_not_called_out_of_date(pipeline, tmp_path, caplog):
+    caplog.set_level(logging.INFO, shards.__name__)
+    for clips in (2, 3):  # as training and validation have
+        built(configured(tmp_path, clips=clips), networks(pipeline))
+    assert len(list(tmp_path.glob("latents-*"))) == 2
+    assert messages(caplog) == []
+
+
 def test_two_processes_write_what_one_writes(pipeline, tmp_path):
     waits = []
     for rank in (0, 1):
