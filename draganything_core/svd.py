@@ -86,7 +86,7 @@ def save_networks(folder: Path, networks: Mapping[str, Any]) -> None:
             # diffusers derives this entry itself, and warns of it wherever it reads one.
             config = folder / name / "config.json"
             entries = json.loads(config.read_text("utf-8"))
-            del entries["block_out_channels"]
+            entries.pop("block_out_channels", None)
             write_text(config, json.dumps(entries, indent=2) + "\n")
 
 
