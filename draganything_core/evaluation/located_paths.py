@@ -43,7 +43,7 @@ def found_paths(frames: Tensor, picture: Tensor, entities: Entities, tracks: Tra
             own = followed.paths == path
             found[:, own], seen[:, own] = located.found[:, column, None], located.seen[:, column, None]
     is_all = len(again) == len(followed.entity.unique())
-    tracker = SEARCH if is_all else f"{TRACKER}; what is lost by {SEARCH}"
+    tracker = SEARCH if is_all else f"{TRACKER}; what it lost, by {SEARCH}"
     return replace(followed, found=found, seen=seen, tracker=tracker)
 
 

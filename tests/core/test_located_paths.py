@@ -80,7 +80,7 @@ def test_only_what_is_lost_is_searched_for():
     assert found.error.is_measured
     assert found.of_entity(0).error.mean_px < 0.5
     assert found.of_entity(1).error.mean_px < 0.5
-    assert found.tracker == f"{TRACKER}; what is lost by {SEARCH}"
+    assert found.tracker == f"{TRACKER}; what it lost, by {SEARCH}"
 
 
 def test_standing_still_is_the_error_of_standing_still():
