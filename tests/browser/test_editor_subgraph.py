@@ -10,7 +10,7 @@ from editor_page import BALL, NODE, Editor
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
-# A graph with the weights and a number for the frames; the editor's node then becomes a subgraph of its own.
+# A graph with the weights and a sampler; the editor's node then becomes a subgraph of its own.
 INTO_A_SUBGRAPH = f"""() => {{
   const node = {NODE};
   const add = (type, x, y) => {{
