@@ -6,36 +6,21 @@ at full size, on any machine.
 
 from __future__ import annotations
 
-import copy
-import weakref
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
-from torch.utils.flop_counter import flop_registry
 
 from ..controlnet import SvdControlNet
+from ..counting import GIB, Meter, byte_count, parameter_count, without_data
 from ..types import LATENT_SCALE, ConditionMaps, Size
 from .activation_checkpointing import checkpoint_blocks
 from .config import Precision
 from .objective import BaseObjective, ControlNetObjective, TrainingBatch
 
-GIB = 2**30
 ENTITIES = 8  # a clip; their number hardly matters
-_aten = torch.ops.aten
-# Attention runs in blocks here as on a GPU, under a name of its own that torch has no formula for.
-FLOP_FORMULAS: dict[Any, Any] = {
-    **flop_registry,
-    _aten._scaled_dot_product_flash_attention_for_cpu: flop_registry[_aten._scaled_dot_product_flash_attention],
-    _aten._scaled_dot_product_flash_attention_for_cpu_backward: flop_registry[
-        _aten._scaled_dot_product_flash_attention_backward
-    ],
-}
 
 
 @dataclass(frozen=True)
@@ -124,22 +109,22 @@ def plan_memory(
     is_unet_frozen = controlnet is not None
     with FakeTensorMode():
         batch = _batch_without_data(unet.config, controlnet, frames, size, micro_batch)
-        unet = _without_data(unet)
-        controlnet = None if controlnet is None else _without_data(controlnet)
+        unet = without_data(unet)
+        controlnet = None if controlnet is None else without_data(controlnet)
         plain = planned = _measured_step(unet, controlnet, batch, autocast, checkpointing=False)
         if checkpointing:
             planned = _measured_step(unet, controlnet, batch, autocast, checkpointing=True)
     trained = unet if controlnet is None else controlnet
-    trained_parameters, trained_bytes = _parameters(trained), _bytes(trained.parameters())
+    trained_parameters, trained_bytes = parameter_count(trained), byte_count(trained.parameters())
     return MemoryPlan(
-        frozen_parameters=_parameters(unet) if is_unet_frozen else 0,
+        frozen_parameters=parameter_count(unet) if is_unet_frozen else 0,
         trained_parameters=trained_parameters,
-        frozen_weights=_bytes(unet.parameters()) if is_unet_frozen else 0,
+        frozen_weights=byte_count(unet.parameters()) if is_unet_frozen else 0,
         trained_weights=trained_bytes,
         gradients=trained_bytes,
         optimizer_state=round(optimizer_bytes_per_parameter * trained_parameters),
         ema=trained_bytes if ema else 0,
-        condition_maps=_bytes(_map_tensors(batch)),
+        condition_maps=byte_count(_map_tensors(batch)),
         saved_activations=planned.saved,
         working_memory=planned.peak - planned.saved,
         controlnet_flops=plain.controlnet_flops,
@@ -171,7 +156,7 @@ def _measured_step(
         parameter.grad = gradient
     noise, sigmas = torch.zeros_like(batch.latents), torch.ones(len(batch.latents))
 
-    meter = _Meter([*unet.parameters(), *trained, *gradients, *_map_tensors(batch)])
+    meter = Meter([*unet.parameters(), *trained, *gradients, *_map_tensors(batch)])
     before_unet: list[int] = []
     hooks = [unet.register_forward_pre_hook(lambda *_: before_unet.append(meter.flops))]
     if autocast is not None:
@@ -183,43 +168,6 @@ def _measured_step(
     for hook in hooks:
         hook.remove()
     return _Measured(saved, meter.peak, before_unet[0], forward_flops, meter.flops)
-
-
-class _Meter(TorchDispatchMode):
-    """Counts bytes alive and flops of all operations under it; tensors known beforehand are not counted."""
-
-    def __init__(self, known: list[Tensor]) -> None:
-        super().__init__()
-        self.alive = self.peak = self.flops = 0
-        self._known = {id(tensor.untyped_storage()) for tensor in known}
-
-    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        output = function(*args, **(kwargs or {}))
-        for tensor in tree_leaves(output):
-            if isinstance(tensor, Tensor):
-                self._watch(tensor.untyped_storage())
-        if formula := FLOP_FORMULAS.get(function.overloadpacket):
-            self.flops += formula(*args, **(kwargs or {}), out_val=output)
-        return output
-
-    def _watch(self, storage: Any) -> None:
-        if id(storage) in self._known:
-            return
-        self._known.add(id(storage))
-        self.alive += storage.nbytes()
-        self.peak = max(self.peak, self.alive)
-        weakref.finalize(storage, self._forget, id(storage), storage.nbytes())
-
-    def _forget(self, key: int, size: int) -> None:
-        self._known.remove(key)
-        self.alive -= size
-
-
-def _without_data(network: Any) -> Any:
-    # A deep copy takes from its memo what is there already: here an empty tensor for each of the network's.
-    memo: dict[int, Tensor] = {id(t): torch.empty(t.shape, dtype=t.dtype) for t in network.buffers()}
-    memo |= {id(t): nn.Parameter(torch.empty(t.shape, dtype=t.dtype)) for t in network.parameters()}
-    return copy.deepcopy(network, memo)
 
 
 def _norms(*networks: nn.Module | None) -> list[nn.Module]:
@@ -258,11 +206,3 @@ def _maps_without_data(controlnet: SvdControlNet, frames: int, size: Size) -> Co
 
 def _map_tensors(batch: TrainingBatch) -> list[Tensor]:
     return [t for maps in batch.maps or [] for t in (maps.gaussian, maps.entity_index, maps.embeddings)]
-
-
-def _parameters(network: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in network.parameters())
-
-
-def _bytes(tensors: Iterable[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

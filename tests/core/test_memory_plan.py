@@ -11,8 +11,9 @@ from small_training import loss_of, saved_bytes, some_batch, stage
 from torch.utils.flop_counter import FlopCounterMode
 
 from draganything_core.controlnet import SvdControlNet
+from draganything_core.counting import FLOP_FORMULAS
 from draganything_core.training.activation_checkpointing import checkpoint_blocks
-from draganything_core.training.memory_plan import ENTITIES, FLOP_FORMULAS, MemoryPlan, plan_memory
+from draganything_core.training.memory_plan import ENTITIES, MemoryPlan, plan_memory
 from draganything_core.types import Size
 
 GIB = 2**30
