@@ -3,6 +3,7 @@
     python -m draganything_core.generate motion.json --svd DIR --controlnet DIR
     python -m draganything_core.generate motion.json --model tiny
     python -m draganything_core.generate demo_folder --preview
+    python -m draganything_core.generate motion.json --svd DIR --controlnet DIR --offload --dry-run
 
 The input is a motion document (.json) or a folder in the layout of the authors' demo (demo.json, picture, masks).
 Beside OUT.mp4 come OUT.sheet.png (contact sheet), OUT.overlay.mp4 (lines and circles on the result), OUT.conditions.png
@@ -28,6 +29,7 @@ import torch
 from . import __version__
 from .atomic import write_text
 from .command_line import (
+    DTYPES,
     add_machine_options,
     add_weights_options,
     check_machine_options,
@@ -39,11 +41,13 @@ from .conditions import Geometry
 from .document import document_to_json
 from .evaluation.located_paths import found_paths
 from .generation import Generation, Motion, Sampling, generate_video, preview_maps, resolve_motion
+from .generation_memory import described_networks, plan_generation
 from .images import resized_picture
 from .models import Models, load_models, tiny_models
 from .motion_input import read_motion
 from .pictures import condition_picture, contact_sheet, overlay_frames, save_png
 from .segment import GrabCutSegmenter, SamSegmenter
+from .tiny import WEIGHTS
 from .types import ConditionMaps, Size
 from .video import write_video
 from .weights import preset_choices
@@ -58,7 +62,8 @@ def main(argv: list[str] | None = None) -> int:
     options = parse_arguments(argv)
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     try:
-        check_machine_options(options)
+        if not options.dry_run:  # which may plan for another machine
+            check_machine_options(options)
         run(options)
     except (ValueError, OSError, ImportError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -68,6 +73,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def run(options: argparse.Namespace) -> None:
     given = read_motion(options.input, options.image)
+    if options.dry_run:
+        print(_plan(options, options.frames or given.document.frames))
+        return
     out = Path(options.out or Path("output") / f"{given.name}.mp4")
     if out.suffix.lower() != ".mp4":
         raise ValueError(f"--out {out}: the video is written as .mp4; give a file name that ends in .mp4")
@@ -102,6 +110,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", metavar="FILE.mp4", help="video to write (default: output/NAME.mp4)")
     parser.add_argument("--image", metavar="FILE", help="first frame, if not the one the input names")
     parser.add_argument("--preview", action="store_true", help="draw the conditions only; no model is loaded")
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how much memory each stage takes; no weights are read, and --device need not be there",
+    )
     parser.add_argument(
         "--no-metadata", action="store_true", help="leave 'generated', model and settings out of the mp4"
     )
@@ -153,18 +166,46 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def _models(options: argparse.Namespace) -> Models:
+def _plan(options: argparse.Namespace, frames: int) -> str:
+    """The memory of each stage, for the options that decide it."""
+    dtype = DTYPES[options.dtype] if options.dtype else torch.float16
+    svd, controlnet = (WEIGHTS, WEIGHTS / "controlnet") if _is_tiny(options) else (options.svd, options.controlnet)
+    networks = described_networks(svd, controlnet, preset=options.preset, dtype=dtype)
+    config = networks.controlnet.config
+    size = options.size or Size(*config.size)
+    most = config.max_guidance_scale if options.max_guidance is None else options.max_guidance
+    plan = plan_generation(
+        networks,
+        frames,
+        size,
+        guided=max(most, options.min_guidance) > 1,
+        split_guidance=options.split_guidance,
+        offload=options.offload,
+        decode_chunk_size=options.decode_chunk_size,
+    )
+    name = next(name for name, each in DTYPES.items() if each is dtype)
+    return f"{frames} frames of {size} in {name}, GiB on the device:\n{plan}"
+
+
+def _is_tiny(options: argparse.Namespace) -> bool:
+    """Whether the small built-in model was asked for; ValueError unless that or all folders were named."""
     if options.model == "tiny":
         given = [f"--{name}" for name in ("svd", "controlnet", "features", "preset") if getattr(options, name)]
         if given:
             raise ValueError(f"--model tiny brings its own weights; leave out {' and '.join(given)}, or --model tiny")
-        return tiny_models(dtype=chosen_dtype(options), device=options.device)
+        return True
     missing = [f"--{name}" for name in ("svd", "controlnet") if getattr(options, name) is None]
     if missing:
         raise ValueError(
             f"{' and '.join(missing)} missing. Give --svd DIR and --controlnet DIR, or --model tiny for the small "
             "built-in model, or --preview to draw the conditions with no model."
         )
+    return False
+
+
+def _models(options: argparse.Namespace) -> Models:
+    if _is_tiny(options):
+        return tiny_models(dtype=chosen_dtype(options), device=options.device)
     return load_models(
         options.svd,
         options.controlnet,

@@ -18,7 +18,8 @@ from diffusers import (
 )
 from diffusers.models.resnet import ResnetBlock2D, TemporalResnetBlock
 from safetensors import SafetensorError
-from transformers import CLIPVisionModelWithProjection
+from torch import nn
+from transformers import CLIPVisionConfig, CLIPVisionModelWithProjection
 
 from .atomic import write_text
 from .weight_kinds import LICENCES
@@ -67,14 +68,27 @@ def load_networks(folder: Path, names: tuple[str, ...], dtype: torch.dtype) -> d
     """
     networks = {}
     for name in names:
-        network_class = NETWORKS[name]
-        if name == "vae" and _class_named(folder / name) == AutoencoderTiny.__name__:
-            network_class = AutoencoderTiny
-        in_fp32 = network_class is AutoencoderKLTemporalDecoder and dtype == torch.float16
-        network = _load_network(folder / name, network_class, torch.float32 if in_fp32 else dtype)
+        network_class, own_dtype = _class_and_type(folder, name, dtype)
+        network = _load_network(folder / name, network_class, own_dtype)
         if name == "unet" and network.config.get(NORM_EPS_KEY) is not None:
             set_norm_eps(network, network.config[NORM_EPS_KEY])
         networks[name] = network.eval().requires_grad_(False)
+    return networks
+
+
+def empty_svd_networks(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
+    """What ``load_svd_parts`` would load, by the configurations alone: the networks are on the device "meta"."""
+    check_svd_folder(folder)
+    networks = {}
+    for name in NETWORKS:
+        network_class, own_dtype = _class_and_type(folder, name, dtype)
+        with torch.device("meta"):
+            if network_class is CLIPVisionModelWithProjection:  # of transformers, the others are of diffusers
+                network = network_class(CLIPVisionConfig.from_pretrained(folder / name))
+            else:
+                network = network_class.from_config(network_class.load_config(folder / name))
+        # torch's own .to: the one of diffusers warns of modules to keep in fp32 even where it has none.
+        networks[name] = nn.Module.to(network, "meta", own_dtype).eval().requires_grad_(False)
     return networks
 
 
@@ -143,6 +157,15 @@ def check_svd_folder(folder: Path) -> None:
             f"{folder} is not a complete folder of Stable Video Diffusion: it lacks {', '.join(missing)}. "
             f"It holds {found}. Expected {LAYOUT}."
         )
+
+
+def _class_and_type(folder: Path, name: str, dtype: torch.dtype) -> tuple[Any, torch.dtype]:
+    """A network's class, and the type to load it in: SVD's autoencoder overflows in fp16 and stays in fp32."""
+    network_class: Any = NETWORKS[name]
+    if name == "vae" and _class_named(folder / name) == AutoencoderTiny.__name__:
+        network_class = AutoencoderTiny
+    in_fp32 = network_class is AutoencoderKLTemporalDecoder and dtype == torch.float16
+    return network_class, torch.float32 if in_fp32 else dtype
 
 
 def _class_named(folder: Path) -> str | None:

@@ -94,6 +94,22 @@ def test_the_preview_of_a_preset_uses_its_geometry(sample, tmp_path):
     assert not np.array_equal(np.asarray(exact), np.asarray(published))
 
 
+def test_a_dry_run_counts_memory_and_does_nothing_else(sample, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(generate, "tiny_models", lambda **_: pytest.fail("loaded"))
+    out = tmp_path / "out" / "clip.mp4"
+    # For another machine: here is no such device.
+    machine = ["--device", "cuda:7", "--offload", "--dtype", "fp16"]
+    assert run(sample, "--model", "tiny", "--dry-run", "--out", out, *SMALL, *machine) == 0
+    first, *rows = capsys.readouterr().out.splitlines()
+    assert first == "3 frames of 64x96 in fp16, GiB on the device:"
+    assert [row.split("  ")[0] for row in rows[1:]] == [
+        "picture", "condition maps, at most", "denoising step", "decoding", "most at once"
+    ]  # fmt: skip
+    assert not out.parent.exists()
+    assert run(sample, "--dry-run") == 2
+    assert "--svd and --controlnet missing" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_local_folders_of_the_real_layout(sample, tmp_path):
     pipeline = small_pipeline()
