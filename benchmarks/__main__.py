@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.editor_frames import editor_frames
 from benchmarks.full_width import counted_step
 from benchmarks.measuring import environment, measured
 from benchmarks.table import markdown, put_into_page
@@ -30,22 +31,24 @@ CASES = {
     "training": "training_step",
     "documents": "document_parsing",
 }
+EDITOR = "editor"  # in a browser, where there is nothing to take turns with
+NAMES = (*CASES, EDITOR)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"some of {', '.join(CASES)} (all)")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help=f"some of {', '.join(NAMES)} (all)")
     parser.add_argument("--repeats", type=int, default=5, help="timed calls of each way, after one cold one (5)")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="torch's threads (its own choice)")
     parser.add_argument("--full-width", action="store_true", help="the step of the full-size networks, in bf16")
     parser.add_argument("--out", type=Path, default=Path("output/benchmarks.json"), help="the record (%(default)s)")
     parser.add_argument("--page", type=Path, metavar="FILE.md", help="a page whose marked place takes the table")
     arguments = parser.parse_args()
-    unknown = [name for name in arguments.cases if name not in CASES]
+    unknown = [name for name in arguments.cases if name not in NAMES]
     if unknown:
-        parser.error(f"unknown case {unknown[0]!r}; there are {', '.join(CASES)}")
+        parser.error(f"unknown case {unknown[0]!r}; there are {', '.join(NAMES)}")
     if arguments.repeats < 1:
         parser.error("--repeats must be at least 1")
 
@@ -55,11 +58,16 @@ def main() -> None:
         "environment": environment(),
         "cases": {},
         "full_width": None,
+        "editor": None,
     }
-    for name in arguments.cases or CASES:
-        case = importlib.import_module(f"benchmarks.cases.{CASES[name]}").case(arguments.full_width)
-        print(f"{case.name}: {', '.join(way.name for way in case.ways)}", flush=True)
-        record["cases"][case.name] = measured(case, arguments.repeats)
+    for name in arguments.cases or NAMES:
+        if name == EDITOR:
+            print("editor frames: in the browser", flush=True)
+            record["editor"] = editor_frames()
+        else:
+            case = importlib.import_module(f"benchmarks.cases.{CASES[name]}").case(arguments.full_width)
+            print(f"{case.name}: {', '.join(way.name for way in case.ways)}", flush=True)
+            record["cases"][case.name] = measured(case, arguments.repeats)
         if name == "step":
             record["full_width"] = counted_step()
         arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,8 @@ def markdown(record: dict[str, Any]) -> str:
             ]
             lines.append("| " + " | ".join(cells) + " |")
     remarks = [f"{name}: {remark}" for name, case in record["cases"].items() for remark in case["remarks"]]
-    return "\n\n".join([_setting(record), "\n".join(lines), *remarks, *_full_width(record)])
+    table = ["\n".join(lines)] if record["cases"] else []
+    return "\n\n".join([_setting(record), *table, *remarks, *_full_width(record), *_editor(record)])
 
 
 def put_into_page(text: str, page: Path) -> None:
@@ -62,6 +63,23 @@ def _full_width(record: dict[str, Any]) -> list[str]:
         f"{counted['width']}: the UNet {counted['unet'] / 1e12:.1f} TFLOP a step, the ControlNet "
         f"{counted['controlnet'] / 1e12:.1f}, so a step with control counts for {ratio:.2f} times one without. The "
         f"condition encoder, densely, {counted['dense_encoder'] / 1e12:.2f}."
+    ]
+
+
+def _editor(record: dict[str, Any]) -> list[str]:
+    found = record.get("editor")
+    if not found:
+        return []
+    if "absent" in found:
+        return [f"Editor frames were not measured: {found['absent']}"]
+    limits = found["limits"]
+    costs = ", ".join(
+        f"{what} {found[name]:.1f} ms (wanted: {limits[name]:g})"
+        for what, name in (("a move that hovers", "hover"), ("a move that drags", "drag"), ("opening", "open"))
+    )
+    return [
+        "Editor frames, 20 lines of 200 points and five masks on 1024x576, medians of what the page's main thread "
+        f"works in Chromium: {costs}; the document is {found['document'] / 1000:.0f} kB."
     ]
 
 

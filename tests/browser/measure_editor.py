@@ -10,9 +10,11 @@ It needs playwright and Chromium, and no host.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import statistics
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -99,9 +101,13 @@ def measured(page: Any) -> dict[str, float]:
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__.splitlines()[0]).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well (ms and bytes)")
+    arguments = parser.parse_args()
     with bare_page() as page:
         figures = measured(page)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({**figures, "limits": LIMITS}) + "\n", "utf-8")
     print(f"{PATHS} lines of {POINTS} points, {THINGS} masks, {FRAMES} frames, canvas {SIZE}")
     print(f"the machine's load: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     rows = [

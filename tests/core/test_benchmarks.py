@@ -10,9 +10,10 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from benchmarks import editor_frames
 from benchmarks.cases.condition_maps import largest_difference, plain_maps
 from benchmarks.line_charts import HEIGHT, WIDTH, Chart, drawn
-from benchmarks.measuring import Case, Way, flops_counted, measured
+from benchmarks.measuring import Case, Way, environment, flops_counted, measured
 from benchmarks.table import BEGIN, END, markdown, put_into_page
 from draganything_core.conditions import Geometry, build_condition_maps, painted_embeddings
 from draganything_core.reference_geometry import reference_centers, reference_sides
@@ -94,3 +95,29 @@ def test_charts_have_their_place():
     assert picture.size == (2 * WIDTH, 2 * HEIGHT)
     assert picture.crop((0, 0, WIDTH, HEIGHT)).tobytes() == picture.crop((0, HEIGHT, WIDTH, 2 * HEIGHT)).tobytes()
     assert len(picture.crop((WIDTH, HEIGHT, 2 * WIDTH, 2 * HEIGHT)).getcolors()) == 1
+
+
+def page_of(editor):
+    return markdown({"command": "", "environment": environment(), "cases": {}, "full_width": None, "editor": editor})
+
+
+def test_the_editor_has_its_line(tmp_path, monkeypatch):
+    measured = tmp_path / "measured.py"
+    measured.write_text(
+        "import json, pathlib, sys\n"
+        "limits = {'hover': 8.0, 'drag': 8.0, 'open': 200.0}\n"
+        "figures = {'hover': 2.1, 'drag': 4.25, 'open': 140.0, 'document': 114000, 'limits': limits}\n"
+        "pathlib.Path(sys.argv[sys.argv.index('--json') + 1]).write_text(json.dumps(figures))\n"
+    )
+    monkeypatch.setattr(editor_frames, "MEASURE", measured)
+    line = page_of(editor_frames.editor_frames())
+    assert "hovers 2.1 ms (wanted: 8), a move that drags 4.2 ms" in line
+    assert "opening 140.0 ms (wanted: 200); the document is 114 kB" in line
+
+
+def test_without_a_browser_the_editor_is_said_to_be_absent(tmp_path, monkeypatch):
+    failing = tmp_path / "failing.py"
+    failing.write_text("import sys\nsys.exit('no Chromium here')\n")
+    monkeypatch.setattr(editor_frames, "MEASURE", failing)
+    assert page_of(editor_frames.editor_frames()).endswith("Editor frames were not measured: no Chromium here")
+    assert "Editor" not in page_of(None)
