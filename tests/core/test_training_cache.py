@@ -402,8 +402,15 @@ def test_two_processes_write_what_one_writes(pipeline, tmp_path):
     assert cache.clip(0, 0).clip_id == "synthetic_3_000000"
 
 
+@pytest.fixture
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # a fork has no threads of a pool that its parent started, and sums depend on their number
+    yield
+    torch.set_num_threads(threads)
+
+
 def killed_within_its_fourth_file(config, nets):
-    torch.set_num_threads(1)  # a fork has no threads of a pool that its parent started
     save, files = shards.save_file, []
 
     def save_or_die(tensors, file, metadata):
@@ -417,6 +424,7 @@ def killed_within_its_fourth_file(config, nets):
     built(config, nets)
 
 
+@pytest.mark.usefixtures("one_thread")
 def test_a_killed_run_goes_on_where_it_was(pipeline, tmp_path):
     config = configured(tmp_path / "killed", clips=6)
     process = FORK.Process(target=killed_within_its_fourth_file, args=(config, without_features(pipeline)))
