@@ -39,6 +39,7 @@ CHOICES = (
     "clip_preprocessing",
     "fps_id",
     "motion_bucket_id",
+    "motion_buckets_per_percent",
     "noise_aug_strength",
     "sigma_min",
     "sigma_max",
@@ -79,6 +80,8 @@ class SvdControlNet(ModelMixin, ConfigMixin):
     - painting "vector" (the whole embedding) or "channel_0" (its first channel everywhere, as the authors' demo).
     - anchor: the default of lines that name none. clip_preprocessing: "svd" or "reference" (the authors' demo).
     - fps_id, motion_bucket_id, noise_aug_strength: the time ids as the network gets them (fps_id is fps - 1).
+      motion_buckets_per_percent: the motion bucket id after how much is drawn to move instead (``drawn_motion``), so
+      many for each percent; None = always motion_bucket_id.
     - sigma_min, sigma_max: noise range of sampling. num_inference_steps and max_guidance_scale (of the last frame; the
       first one's is 1): how a video is sampled where nobody says otherwise.
     - size (height, width) and frames: the native clip.
@@ -132,6 +135,7 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         clip_preprocessing: str = "svd",
         fps_id: int = 6,
         motion_bucket_id: int = 128,
+        motion_buckets_per_percent: float | None = None,
         noise_aug_strength: float = 0.02,
         sigma_min: float = 0.002,
         sigma_max: float = 700.0,
@@ -376,6 +380,10 @@ def _check_choices(config: dict[str, Any]) -> None:
             f"num_inference_steps must be at least 1 and max_guidance_scale at least 0, got "
             f"{config['num_inference_steps']} and {config['max_guidance_scale']}"
         )
-    for name, meaning in (("max_radius", "no clamp"), ("max_speed", "not measured")):
+    for name, meaning in (
+        ("max_radius", "no clamp"),
+        ("max_speed", "not measured"),
+        ("motion_buckets_per_percent", "motion_bucket_id"),
+    ):
         if config[name] is not None and not config[name] > 0:
-            raise ValueError(f"{name} must be > 0 px, or None for {meaning}, got {config[name]}")
+            raise ValueError(f"{name} must be > 0, or None for {meaning}, got {config[name]}")

@@ -148,7 +148,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--control-start", type=float, default=0.0, help="control acts from this part of the steps on (0)"
     )
     sampling.add_argument("--control-end", type=float, default=1.0, help="and up to this one (1)")
-    sampling.add_argument("--motion-bucket-id", type=float, help="time id (default: the weights' own)")
+    sampling.add_argument(
+        "--motion-bucket-id",
+        type=float,
+        help="time id, how much moves (default: the weights' own, or as much as is drawn)",
+    )
     sampling.add_argument("--fps-id", type=float, help="time id, frames per second minus one")
     sampling.add_argument("--noise-aug-strength", type=float, help="noise on the picture, and its time id")
     sampling.add_argument(

@@ -19,6 +19,7 @@ from torch import Tensor
 from .autoencoder import decoded_frames, encoded_distribution
 from .clip_input import ClipPreprocessing, clip_input
 from .controlnet import SvdControlNet
+from .drawn_motion import wanted_motion_bucket
 from .pipeline_inputs import (
     as_batch,
     as_list,
@@ -122,7 +123,8 @@ class DragAnythingPipeline(DiffusionPipeline):
         min_guidance_scale, max_guidance_scale: guidance rises linearly over the frames; no guidance (one network call
             a step, not two) if neither is above 1.
         num_inference_steps, max_guidance_scale, fps_id (frames per second minus one), motion_bucket_id,
-            noise_aug_strength, clip_preprocessing: by default what the ControlNet's config says.
+            noise_aug_strength, clip_preprocessing: by default what the ControlNet's config says, which may be to take
+            motion_bucket_id from how much each picture's conditions move.
             noise_aug_strength is both the noise on the picture and its time id.
         control_strength: factor on all residuals; 0 is exactly SVD alone. control_start, control_end: the part of
             the steps, 0..1, in which control acts.
@@ -163,10 +165,13 @@ class DragAnythingPipeline(DiffusionPipeline):
         guidance = torch.linspace(min_guidance_scale, max_guidance_scale, frames)
         guided = bool(guidance.max() > 1)
 
+        motion_buckets: float | list[float] | None = motion_bucket_id
+        if motion_buckets is None:
+            motion_buckets = self._motion_buckets(maps if control_strength else None)
         conditioning = self.condition_on(
             pixels,
             fps_id=config.fps_id if fps_id is None else fps_id,
-            motion_bucket_id=config.motion_bucket_id if motion_bucket_id is None else motion_bucket_id,
+            motion_bucket_id=motion_buckets,
             noise_aug_strength=config.noise_aug_strength if noise_aug_strength is None else noise_aug_strength,
             clip_preprocessing=clip_preprocessing or config.clip_preprocessing,
             generator=generator,
@@ -219,7 +224,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         pixels: Tensor,
         *,
         fps_id: float,
-        motion_bucket_id: float,
+        motion_bucket_id: float | list[float],
         noise_aug_strength: float,
         clip_preprocessing: ClipPreprocessing,
         generator: torch.Generator | list[torch.Generator] | None = None,
@@ -228,7 +233,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         """SVD's conditioning on pictures (B,3,H,W) in 0..1.
 
         The image latents are those of the picture in -1..1 with noise_aug_strength times noise added, the mode of the
-        autoencoder's distribution, not multiplied by its scaling factor.
+        autoencoder's distribution, not multiplied by its scaling factor. motion_bucket_id: one, or one a picture.
         """
         device = self._execution_device
         embeds = self.image_encoder(
@@ -240,12 +245,9 @@ class DragAnythingPipeline(DiffusionPipeline):
         self._keep_vae_out_of_half_precision()
         image_latents, _ = encoded_distribution(self.vae, noised.to(self.vae.dtype))
         self._offload(self.vae)  # its turn comes again only after the last step
-        time_ids = torch.tensor([[fps_id, motion_bucket_id, noise_aug_strength]], device=device)
-        return SvdConditioning(
-            rearrange(embeds, "b d -> b 1 d").to(self.unet.dtype),
-            image_latents,
-            repeat(time_ids, "1 n -> b n", b=len(pixels)),
-        )
+        buckets = motion_bucket_id if isinstance(motion_bucket_id, list) else [motion_bucket_id] * len(pixels)
+        time_ids = torch.tensor([[fps_id, bucket, noise_aug_strength] for bucket in buckets], device=device)
+        return SvdConditioning(rearrange(embeds, "b d -> b 1 d").to(self.unet.dtype), image_latents, time_ids)
 
     @torch.no_grad()
     def decode(self, latents: Tensor, chunk_size: int = 8) -> Tensor:
@@ -295,6 +297,12 @@ class DragAnythingPipeline(DiffusionPipeline):
                 return_dict=False,
             )[0]
         return output.float()
+
+    def _motion_buckets(self, maps: list[ConditionMaps] | None) -> float | list[float]:
+        config = self.controlnet.config
+        if maps is None:
+            return wanted_motion_bucket(config, None)
+        return [wanted_motion_bucket(config, each.motion) for each in maps]
 
     def _encode_conditions(
         self, maps: list[ConditionMaps] | None, strength: float, device: torch.device, chunk_size: int

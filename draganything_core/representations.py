@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from .conditions import Geometry, build_condition_maps, check_condition_inputs, exact_condition_maps
+from .drawn_motion import drawn_motion
 from .types import ConditionMaps, Entities, Entity, Size, Tracks
 
 FUTURE = 0.5  # brightness of the part of a line that is still ahead; what has been travelled is 1
@@ -34,10 +35,12 @@ def represented_maps(
 ) -> ConditionMaps:
     """Condition maps as weights of that geometry want them: discs, or what figure 2 sets against them."""
     if geometry.kind in ("exact", "reference"):
-        return build_condition_maps(entities, tracks, embeddings, size, geometry, device=device)
-    check_condition_inputs(entities, tracks, embeddings)
-    boxes = boxes_in_radii(entities) if geometry.kind == "box" else None
-    return represented_tracks(tracks, embeddings, size, geometry, boxes, device=device)
+        maps = build_condition_maps(entities, tracks, embeddings, size, geometry, device=device)
+    else:
+        check_condition_inputs(entities, tracks, embeddings)
+        boxes = boxes_in_radii(entities) if geometry.kind == "box" else None
+        maps = represented_tracks(tracks, embeddings, size, geometry, boxes, device=device)
+    return replace(maps, motion=drawn_motion(entities, tracks))
 
 
 def represented_tracks(

@@ -281,13 +281,15 @@ class ConditionMaps:
     """What the condition encoder reads, without the 160-channel map: an index map and a table equal it exactly.
 
     gaussian (T,1,H,W) float32 0..1; entity_index (T,H,W) int16 row of ``embeddings`` or -1 for none;
-    embeddings (E,C) float32.
+    embeddings (E,C) float32. motion: how far the mean pixel is drawn to go in a frame, in percent of the short side;
+    None where nobody knows.
     """
 
     gaussian: Tensor
     entity_index: Tensor
     embeddings: Tensor
     size: Size
+    motion: float | None = None
 
     def __post_init__(self) -> None:
         frames = self.gaussian.shape[0]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from comfy_api.v0_0_2 import io
 
 from ..draganything_core.conditions import painted_embeddings
+from ..draganything_core.drawn_motion import wanted_motion_bucket
 from ..draganything_core.pictures import condition_picture
 from ..draganything_core.representations import represented_maps
 from .loaders import CATEGORY
@@ -112,6 +113,11 @@ class GaussianMapBuilder(io.ComfyNode):
                 io.Image.Output(
                     "preview", tooltip="Masks, Gaussians, entities and lines over the clip, as one picture."
                 ),
+                io.Int.Output(
+                    "motion_bucket_id",
+                    display_name="motion_bucket_id",
+                    tooltip="How much moves, as the weights want it told: for SVD_img2vid_Conditioning.",
+                ),
             ],
         )
 
@@ -127,7 +133,8 @@ class GaussianMapBuilder(io.ComfyNode):
             motion.colors(entities),
             entities=entities,
         )
-        return io.NodeOutput(conditions, image_from_frames(preview[None]))
+        motion_bucket_id = round(wanted_motion_bucket(features.choices, conditions.maps.motion))
+        return io.NodeOutput(conditions, image_from_frames(preview[None]), motion_bucket_id)
 
 
 def motion_conditions(motion: DrawnMotion, encoded: EncodedEntities) -> MotionConditions:

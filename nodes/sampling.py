@@ -12,6 +12,7 @@ import torch
 from comfy_api.v0_0_2 import io
 from torch import Tensor
 
+from ..draganything_core.drawn_motion import wanted_motion_bucket
 from ..draganything_core.images import resized_picture
 from ..draganything_core.types import Size
 from .conditions import motion_conditions
@@ -152,7 +153,8 @@ class SvdControlNetSampler(io.ComfyNode):
                     min=-1,
                     max=1023,
                     advanced=True,
-                    tooltip="How much moves, as the video model was told in its training. -1: what the weights name.",
+                    tooltip="How much moves, as the video model was told in its training. -1: what the weights "
+                    "name, or what is drawn, if they go by that.",
                 ),
                 io.Int.Input(
                     "fps",
@@ -227,7 +229,11 @@ class SvdControlNetSampler(io.ComfyNode):
             vae,
             generator,
             fps=fps or choices["fps_id"] + 1,
-            motion_bucket_id=choices["motion_bucket_id"] if motion_bucket_id < 0 else motion_bucket_id,
+            motion_bucket_id=(
+                wanted_motion_bucket(choices, conditions.maps.motion if strength else None)
+                if motion_bucket_id < 0
+                else motion_bucket_id
+            ),
             augmentation_level=choices["noise_aug_strength"] if augmentation_level < 0 else augmentation_level,
         )
         positive, negative = with_control(

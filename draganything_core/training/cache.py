@@ -18,8 +18,9 @@ from torch import Tensor
 from tqdm import tqdm
 
 from ..annotation import Share
+from ..drawn_motion import motion_bucket
 from ..types import Size, Tracks
-from .clips import Bucket, ClipSource, motion_bucket
+from .clips import Bucket, ClipSource
 from .config import Noise, TrainingConfig
 from .encoding import FEATURE_SEED, ClipNetworks, entity_tensors, video_tensors
 from .shards import Shards

@@ -29,8 +29,6 @@ Bucket = tuple[int, Size]
 
 SYNTHETIC_VERSION = 2  # to be raised when the same numbers draw other clips; then caches are made anew
 SYNTHETIC_FPS = 7.0  # they have no rate of their own; SVD's id for this one, 6, is what it is asked for by default
-MOTION_BUCKETS_PER_PERCENT = 110
-HIGHEST_MOTION_BUCKET = 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +91,6 @@ def open_clips(data: Data, *, first: int = 0, count: int | None = None) -> ClipS
     if data.annotation is not None:
         return _open_annotation(data, data.annotation, first, count)
     raise ValueError("data: give either annotation or synthetic")
-
-
-def motion_bucket(motion: float) -> int:
-    """0..255: 110 for each percent of the short side that the mean pixel moves in a frame.
-
-    SVD's bucket says how much moves in a video. Its own scale was never published; on this one, synthetic clips over a
-    resting ground are mostly at 10 to 90, those with a moving ground above 110. Raises ValueError for a motion that is
-    not known.
-    """
-    if not (math.isfinite(motion) and motion >= 0):
-        raise ValueError(f"motion must be known, in percent of the short side per frame, got {motion}")
-    return min(HIGHEST_MOTION_BUCKET, round(MOTION_BUCKETS_PER_PERCENT * motion))
 
 
 # --- synthetic clips --------------------------------------------------------------------------------------------------

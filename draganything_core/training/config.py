@@ -114,7 +114,7 @@ class Noise:
     frame is noised and encoded in every step, which is exact and costs one encoding a sample.
     condition_dropout, dropout_scheme: see ``objective.condition_dropout``.
     fps: of all clips; None: each clip's own (the id is fps - 1). motion_bucket_id: of all clips; None: from how much
-    really moves, see ``clips.motion_bucket``, for clips whose flow is known.
+    really moves, see ``drawn_motion.motion_bucket``, for clips whose flow is known.
     """
 
     sigma_mean: float = 0.7

@@ -10,6 +10,7 @@ from accelerate import Accelerator
 
 from ..annotation import Share
 from ..controlnet import SvdControlNet
+from ..drawn_motion import MOTION_BUCKETS_PER_PERCENT
 from ..features import StableDiffusionFeatures
 from ..svd import SvdParts, load_networks, load_svd_parts
 from ..tiny.architecture import seeded, tiny_controlnet, tiny_scheduler, tiny_unet
@@ -72,8 +73,11 @@ def load_video_networks(config: TrainingConfig, source: ClipSource) -> VideoNetw
 def _controlnet(config: TrainingConfig, svd: SvdParts, source: ClipSource) -> SvdControlNet:
     """Loaded weights, or a copy of the UNet's encoder; in both cases with the choices of the config."""
     choices = dict(config.control.choices)
-    if config.noise.motion_bucket_id is not None:
-        choices.setdefault("motion_bucket_id", config.noise.motion_bucket_id)  # for inference to ask for the same
+    # For inference to ask for the same.
+    fixed = config.noise.motion_bucket_id
+    if fixed is not None:
+        choices.setdefault("motion_bucket_id", fixed)
+    choices.setdefault("motion_buckets_per_percent", MOTION_BUCKETS_PER_PERCENT if fixed is None else None)
     choices.setdefault("fps_id", round((config.noise.fps or source.clip(0).fps) - 1))
     if config.networks.controlnet is not None:
         controlnet = load_controlnet(config.networks.controlnet, preset=config.networks.preset)

@@ -185,6 +185,7 @@ class VideoStage:
             clip.frames[0],
             maps,
             num_frames=len(clip.frames),
+            motion_bucket_id=cached.motion_bucket_id,
             num_inference_steps=settings.num_inference_steps,
             min_guidance_scale=settings.guidance,
             max_guidance_scale=settings.guidance,

@@ -363,6 +363,7 @@ def test_saving_keeps_every_choice_and_tensor(tmp_path):
         "clip_preprocessing": "reference",
         "fps_id": 7,
         "motion_bucket_id": 180,
+        "motion_buckets_per_percent": 110.0,
         "noise_aug_strength": 0.1,
         "sigma_min": 0.01,
         "sigma_max": 80.0,
@@ -400,7 +401,8 @@ def test_defaults_are_those_of_weights_trained_here(controlnet):
         ("entity_source", {"model_kind": "sdxl"}, 'must be "sd15" or "svd"'),
         ("sigma_min", 900.0, "0 < min < max"),
         ("max_radius", 0, "max_radius must be > 0"),
-        ("max_speed", -1.0, "max_speed must be > 0 px, or None for not measured"),
+        ("max_speed", -1.0, "max_speed must be > 0, or None for not measured"),
+        ("motion_buckets_per_percent", 0, "motion_buckets_per_percent must be > 0, or None for motion_bucket_id"),
         ("num_attention_heads", (2, 4, 4), "num_attention_heads has 3 values, there are 2 down blocks"),
     ],
 )

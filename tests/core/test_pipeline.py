@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from PIL import Image
@@ -160,6 +162,23 @@ def test_time_ids_reach_both_networks(pipeline, name):
     for ids in seen:
         assert ids.shape == (2, 3)
         assert ids[:, column].tolist() == [0.5, 0.5]
+
+
+def test_each_picture_has_the_motion_bucket_of_its_own_conditions():
+    pipeline = small_pipeline(motion_bucket_id=30, motion_buckets_per_percent=100)
+    seen = []
+    handle = pipeline.unet.register_forward_pre_hook(
+        lambda _m, _a, kw: seen.append(kw["added_time_ids"][:, 1].tolist()), with_kwargs=True
+    )
+    maps = small_maps()
+    pictures, moving = small_picture().expand(2, -1, -1, -1), [replace(maps, motion=0.5), replace(maps, motion=None)]
+    one_step = {"num_inference_steps": 1, "max_guidance_scale": 1.0}
+    sample(pipeline, pictures, moving, **one_step)
+    sample(pipeline, pictures, moving, motion_bucket_id=7, **one_step)
+    sample(pipeline, pictures, moving, control_strength=0.0, **one_step)
+    sample(pipeline, maps=None, num_frames=FRAMES, **one_step)
+    handle.remove()
+    assert seen == [[50, 30], [7, 7], [30, 30], [30]]
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -8,14 +8,12 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from draganything_core.annotate import main as annotate
 from draganything_core.annotation_format import load_annotation
 from draganything_core.data.synthetic import GROUND_ID, SyntheticConfig, synthetic_clip, synthetic_clips
 from draganything_core.data.synthetic_export import write_vipseg
-from draganything_core.training.clips import discs, motion_bucket, motion_clip, open_clips
+from draganything_core.training.clips import discs, motion_clip, open_clips
 from draganything_core.training.config import Data, Synthetic
 from draganything_core.types import Size, Tracks
 
@@ -88,18 +86,6 @@ def test_a_clip_in_which_nothing_is_controlled_has_no_entities():
     truth = synthetic_clip(3, 0, SyntheticConfig(Size(40, 56), 5))
     clip = motion_clip(replace(truth, controlled=torch.zeros_like(truth.controlled)), "nothing")
     assert (len(clip.entities), clip.masks.shape, clip.frame_radii.shape) == (0, (0, 5, 40, 56), (5, 0))
-
-
-def test_the_motion_bucket_is_in_svds_range():
-    assert [motion_bucket(motion) for motion in (0.0, 0.27, 1.0, 2.4, 50.0)] == [0, 30, 110, 255, 255]
-    with pytest.raises(ValueError, match="must be known"):
-        motion_bucket(math.nan)
-
-
-@given(st.floats(0, 1e6), st.floats(0, 1e6))
-def test_more_motion_is_never_a_lower_bucket(one, other):
-    low, high = sorted((one, other))
-    assert 0 <= motion_bucket(low) <= motion_bucket(high) <= 255
 
 
 @pytest.mark.parametrize(

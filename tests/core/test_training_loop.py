@@ -407,6 +407,13 @@ def generated(stage, controlnet):
     ).frames[0]
 
 
+@pytest.mark.parametrize(("trained_with", "asked_with"), [(30, (30, None)), (None, (128, 110))])
+def test_weights_ask_for_the_motion_bucket_that_they_were_trained_with(svd, tmp_path, trained_with, asked_with):
+    config = small_config(svd, tmp_path / "run", noise={"motion_bucket_id": trained_with})
+    choices = small_trainer(config).stage.networks.controlnet.config
+    assert (choices.motion_bucket_id, choices.motion_buckets_per_percent) == asked_with
+
+
 def test_the_exported_base_is_a_folder_of_stable_video_diffusion(svd, tmp_path):
     trainer = small_trainer(small_config(svd, tmp_path, "base", steps=2))
     trainer.run()

@@ -150,7 +150,7 @@ def tiny_parts(graph: Graph, editor: Node, name: str, sample: Sample) -> None:
         width=128,
         height=128,
         video_frames=sample.document.frames,
-        motion_bucket_id=30,
+        motion_bucket_id=maps["motion_bucket_id"],
         fps=7,
         augmentation_level=0.02,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -67,6 +68,15 @@ def test_features_equal_the_cores(headless, motion, features):
     expected = headless.entity_features(motion.picture, entities, core("types").Size(*SIZE), SEED)
     assert features.features.embeddings.shape == (2, 64)
     assert error(features.features.embeddings, expected.embeddings) < 1e-5
+
+
+@pytest.mark.parametrize("per_percent", [None, 50.0])
+def test_the_map_builder_says_how_much_moves(motion, features, per_percent):
+    choices = {**features.choices, "motion_bucket_id": 44, "motion_buckets_per_percent": per_percent}
+    told = pack("nodes.conditions").GaussianMapBuilder.execute(motion, replace(features, choices=choices)).result[2]
+    drawn = core("drawn_motion").drawn_motion(*motion.resolved("center"))
+    assert 0 < drawn < 5
+    assert told == (44 if per_percent is None else round(50 * drawn))
 
 
 def sd15_model(unet: Any) -> Any:
