@@ -19,13 +19,12 @@ from .autoencoder import decoded_frames, encoded_distribution
 from .controlnet import SvdControlNet
 from .counting import GIB, Meter, byte_count, without_data
 from .features import MEMORY_LIMIT_GIB, draws_at_once
+from .pipeline import ENCODE_CHUNK
 from .residual_injection import injected_residuals
 from .sd15 import SINGLE_FILE_CONFIGS
 from .svd import empty_svd_networks
 from .types import LATENT_SCALE, Size
 from .weights import empty_controlnet
-
-ENCODE_CHUNK = 4  # frames of the condition maps that are encoded at once where that is done densely
 
 
 @dataclass(frozen=True, eq=False)

@@ -34,6 +34,8 @@ from .types import LATENT_SCALE, ConditionMaps, Size
 
 logger = logging.getLogger(__name__)
 
+ENCODE_CHUNK = 4  # frames of the condition maps that are encoded at once where that is done densely
+
 
 @dataclass(frozen=True, eq=False)
 class SvdConditioning:
@@ -107,7 +109,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         control_end: float = 1.0,
         split_guidance: bool = False,
         decode_chunk_size: int = 8,
-        encode_chunk_size: int = 4,
+        encode_chunk_size: int = ENCODE_CHUNK,
         generator: torch.Generator | list[torch.Generator] | None = None,
         latents: Tensor | None = None,
         image_noise: Tensor | None = None,

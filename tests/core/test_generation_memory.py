@@ -30,7 +30,7 @@ def tensors(*networks):
 
 
 @cache
-def full_size(dtype=torch.float16) -> GenerationNetworks:
+def full_size() -> GenerationNetworks:
     with torch.device("meta"):
         unet = UNetSpatioTemporalConditionModel(num_attention_heads=(5, 10, 20, 20))
         controlnet = SvdControlNet()
@@ -47,7 +47,7 @@ def full_size(dtype=torch.float16) -> GenerationNetworks:
                 projection_dim=1024,
             )
         )
-    half = [nn.Module.to(network, dtype) for network in (unet, controlnet, encoder)]
+    half = [nn.Module.to(network, torch.float16) for network in (unet, controlnet, encoder)]
     return GenerationNetworks(half[0], half[1], vae, half[2])
 
 
