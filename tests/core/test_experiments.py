@@ -1,53 +1,34 @@
-"""The paper's experiments: what their files state, arms run and gone on with, foreign rows, tables and verdicts."""
+"""The paper's experiments: what their files state, the switches that arms need, arms run and gone on with."""
 
 from __future__ import annotations
 
 import json
-import math
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from experiment_samples import hand_made, some_motion
 from small_networks import random_maps, small_controlnet
 from training_run import CHOICES, FRAMES, SIZE, VARIATIONS, save_small_svd
 
 from draganything_core import train
 from draganything_core.annotation_config import lucas_kanade
 from draganything_core.conditions import Geometry
-from draganything_core.digests import weights_sha256
-from draganything_core.evaluation.bootstrap import Bootstrap, Mean
 from draganything_core.evaluation.cases import drawn_case
-from draganything_core.evaluation.entity_metrics import ClipEntities, EntityMotion
-from draganything_core.evaluation.judging import Judgement
-from draganything_core.evaluation.point_metrics import ClipPoints, PathPoints
-from draganything_core.evaluation.sprite_scores import ClipScore, PathScore
 from draganything_core.experiments import pixel_motion as pixels
 from draganything_core.experiments.__main__ import main
 from draganything_core.experiments.arms import asked_tracks, read_row
-from draganything_core.experiments.definition import SHIPPED, Arm, Clips, Experiment, Inference, Limit, load_experiment
+from draganything_core.experiments.definition import SHIPPED, Arm, Clips, Inference, load_experiment
 from draganything_core.experiments.definition import shipped_experiments as shipped
-from draganything_core.experiments.figures import (
-    FIGURES,
-    ClipResult,
-    OverSeeds,
-    clip_result,
-    fastest_step,
-    result_from_json,
-    result_to_json,
-)
-from draganything_core.experiments.limits import controlnet_sha256, found_limit, write_limit
 from draganything_core.experiments.pixel_motion import PixelMotion, drags_a_thing, motion_picture, pixel_motion
-from draganything_core.experiments.table import made_table, table_json, table_markdown
 from draganything_core.images import read_picture
 from draganything_core.representations import box_map, boxes_in_radii, represented_tracks
 from draganything_core.tiny import WEIGHTS
 from draganything_core.training.clips import SYNTHETIC_VERSION, open_clips
 from draganything_core.types import Entities, Entity, Size, Tracks
-from draganything_core.weights import load_controlnet
 
 # --- what is stated ---------------------------------------------------------------------------------------------------
 
@@ -215,18 +196,6 @@ def test_a_network_sees_only_the_maps_that_its_config_names(tmp_path):
         small_controlnet(conditions="neither")
 
 
-def some_motion():
-    frames, size = 3, Size(40, 56)
-    masks = torch.zeros(2, size.height, size.width, dtype=torch.bool)
-    masks[0, 4:15, 6:13], masks[1, 20:30, 24:44] = True, True
-    entities = Entities((Entity(3, "tall", masks[0]), Entity(5, "wide", masks[1])), size)
-    start = torch.tensor([entity.center for entity in entities])
-    paths = start + torch.arange(frames)[:, None, None] * torch.tensor([3.0, 1.0])
-    radii = torch.tensor([entity.radius for entity in entities]) * torch.tensor([1.0, 1.2, 1.4])[:, None]
-    tracks = Tracks(paths.float(), torch.arange(2), torch.ones(frames, 2, dtype=torch.bool), radii.float(), size)
-    return entities, tracks
-
-
 def test_boxes_in_training_are_those_of_inference():
     entities, tracks = some_motion()
     vectors = torch.eye(2)
@@ -249,238 +218,6 @@ def test_a_grabbed_point_is_on_the_mask_and_goes_the_same_way():
     assert torch.allclose(asked.paths - asked.paths[:1], tracks.paths - tracks.paths[:1])
     assert torch.equal(asked.radii, tracks.radii[:1].expand(3, 2))
     assert torch.equal(asked_tracks(entities, tracks, 4, Inference(radius="per_frame")).radii, tracks.radii)
-
-
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def result(clip, error):
-    size = Size(40, 56)
-    points = ClipPoints(clip, size, (PathPoints("1", (error, error + 1), (10.0, 12.0)),))
-    entities = ClipEntities(clip, (EntityMotion("it", (0.5, 0.25), ()),), math.nan, 4.0)
-    pictures = {"iou": 0.5, "pixel_iou": 0.4, "psnr_inside": 20.0, "psnr_outside": math.nan, "speed": 3.0,
-                "seconds": 1.5}  # fmt: skip
-    return ClipResult(points, Judgement(clip, None, points, entities, error, 2), pictures)
-
-
-def hand_made(**changes):
-    arms = (Arm("old", "as it was"), Arm("new", "another way"))
-    wanted = {
-        "name": "mine", "question": "Is it better?", "source": "nothing", "metric": "sprites.mean_px",
-        "better": "lower", "also": ("pictures.iou", "entities.rigidity"), "reference": "old", "seeds": (0, 1),
-        "steps": 600, "clips": Clips(5, 20), "arms": arms,
-    }  # fmt: skip
-    return Experiment(**{**wanted, **changes})
-
-
-def rows_with(gain, seeds=(0, 1)):
-    """Clips of very different difficulty; "new" is nearer by ``gain(clip, seed)``."""
-    old = {seed: [5.0 + 3 * (number % 7) + seed for number in range(20)] for seed in (0, 1)}
-    rows = {("old", seed): [result(f"{n:05d}", error) for n, error in enumerate(old[seed])] for seed in (0, 1)}
-    for seed in seeds:
-        rows["new", seed] = [result(f"{n:05d}", error - gain(n, seed)) for n, error in enumerate(old[seed])]
-    return rows
-
-
-def test_a_difference_is_paired_by_clip_and_averaged_over_seeds():
-    table = made_table(hand_made(), rows_with(lambda n, seed: 1.0 + 0.5 * seed + 0.1 * (n % 2)))
-    cell = table.cells["new"]["sprites.mean_px"]
-    assert cell.difference.value == pytest.approx(-1.3)
-    assert cell.differences == pytest.approx((-1.05, -1.55))
-    assert cell.difference.high < -1.2, "what makes clips hard for both must cancel out"
-    assert cell.value.value == pytest.approx(sum(cell.seeds) / 2)
-    (said,) = table.verdicts
-    assert "new against old: better" in said
-    assert "excludes 0" in said
-
-
-def test_a_null_result_is_reported_as_null():
-    table = made_table(hand_made(), rows_with(lambda n, seed: (-1.0) ** n * 2 + 0.1 * seed))
-    (said,) = table.verdicts
-    assert "no difference was found" in said
-    assert "includes 0). This is a null result." in said
-    assert said in table_markdown(table)
-    assert "better (" not in said
-
-
-def test_which_way_is_better_is_the_experiments_word():
-    rows = rows_with(lambda n, seed: 1.0 + 0.1 * (n % 2))
-    assert "old: worse" in made_table(hand_made(better="higher"), rows).verdicts[0]
-
-
-def test_seeds_that_disagree_are_named():
-    table = made_table(hand_made(), rows_with(lambda n, seed: -1.0 if seed else 4.0))
-    assert "The seeds disagree on the sign: -4, 1." in table.verdicts[0]
-
-
-def test_missing_rows_are_named_and_nothing_is_said_of_them():
-    table = made_table(hand_made(), rows_with(lambda n, seed: 1.0 + 0.1 * (n % 2), seeds=(1,)))
-    assert table.missing == ("new, seed 0",)
-    assert "Only 1 of 2 seeds" in table.verdicts[0]
-    assert "**Not complete.** Missing: new, seed 0." in table_markdown(table)
-    alone = {row: results for row, results in rows_with(lambda n, seed: 1.0).items() if row != ("old", 0)}
-    cell = made_table(hand_made(), alone).cells["new"]["sprites.mean_px"]
-    assert len(cell.seeds) == 2
-    assert cell.differences == pytest.approx((-1.0,)), "of the seed that both have"
-    empty = made_table(hand_made(), {})
-    assert empty.verdicts == ("new against old: not measured yet.",)
-    assert len(empty.missing) == 4
-    assert "| arm |" not in table_markdown(empty)
-
-
-def test_a_table_states_what_was_stated_before_and_every_figure_has_a_title():
-    table = made_table(hand_made(), rows_with(lambda n, seed: 1.0), Bootstrap(resamples=50))
-    text, stored = table_markdown(table), table_json(table)
-    assert "Is it better?" in text
-    assert FIGURES["pictures.iou"] in text
-    assert stored["experiment"]["seeds"] == (0, 1)
-    assert stored["arms"]["new"]["sprites.mean_px"]["difference"]["clips"] == 20
-    assert "nan" not in text
-
-
-def test_of_one_clip_nothing_is_said():
-    alone = {row: results[:1] for row, results in rows_with(lambda n, seed: 1.0).items()}
-    assert made_table(hand_made(), alone).verdicts[0].endswith("too few clips for an interval, so nothing is said.")
-
-
-def test_a_difference_that_is_not_0_has_a_star():
-    lines = table_markdown(made_table(hand_made(), rows_with(lambda n, seed: 1.0 + 0.1 * (n % 2)))).splitlines()
-    (difference,) = (line for line in lines if line.startswith("| new - old |"))
-    nearer, overlap, slope = difference.split("|")[2:5]
-    assert nearer.endswith("] * ")
-    assert "*" not in overlap + slope
-
-
-def test_a_figure_over_seeds_is_of_the_clips_that_all_measured():
-    first, second = Mean([1.0, 3.0, math.nan]), Mean([5.0, 7.0, 9.0])
-    both = OverSeeds([first, second])
-    assert both.measured.tolist() == [True, True, False]
-    assert both(np.array([[1.0, 1.0, 0.0]]))[0] == pytest.approx((2 + 6) / 2)
-
-
-def path_score(entity_id, role="moved", is_sprite=True, error=2.0, values=200, **figures):
-    told = {"ious": (0.5,), "pixel_ious": (0.25,), **figures}
-    return PathScore(entity_id, str(entity_id), is_sprite, role, (1.0,), (2.0,), (0.1,), inside_error=error,
-                     inside_values=values, **told)  # fmt: skip
-
-
-def test_pictures_are_judged_where_sprites_were_moved():
-    paths = (
-        path_score(1, ious=(0.5, 0.7), pixel_ious=(0.2, 0.4)),
-        path_score(2, error=0.0, values=200, ious=(0.9,), pixel_ious=(0.6,)),
-        path_score(3, role="held", error=99.0, ious=(0.0,), pixel_ious=(0.0,)),
-        path_score(4, is_sprite=False, error=99.0, ious=(0.0,), pixel_ious=(0.0,)),
-    )
-    score = ClipScore(9, 0, "foreground", 8.0, paths, (), 3.0, 300, 1.0, 1.0)
-    judgement = result("00000", 3.0).judgement
-    found = clip_result("00000", Size(40, 56), some_motion()[1], score, judgement, 1.25).pictures
-    assert found["iou"] == pytest.approx(0.7)
-    assert found["pixel_iou"] == pytest.approx(0.4)
-    assert found["psnr_inside"] == pytest.approx(-10 * math.log10(2 / 400))
-    assert found["psnr_outside"] == pytest.approx(20)
-    assert found["speed"] == pytest.approx(math.hypot(3, 1))
-    assert found["seconds"] == 1.25
-    nothing = replace(score, paths=paths[2:], outside_error=0.0)
-    found = clip_result("00000", Size(40, 56), some_motion()[1], nothing, judgement, 1.0).pictures
-    assert all(math.isnan(found[name]) for name in ("iou", "pixel_iou", "psnr_inside", "psnr_outside"))
-
-
-def test_a_result_survives_json():
-    stored = json.loads(json.dumps(result_to_json(result("00000", 3.0))))
-    assert json.dumps(result_to_json(result_from_json(stored))) == json.dumps(stored)
-
-
-# --- limits of weights ------------------------------------------------------------------------------------------------
-
-SPEED = Limit("max_speed", "pictures.speed", "sprites.mean_px", 8.0)
-
-
-@pytest.mark.parametrize(
-    ("measured", "value", "text"),
-    [
-        ([(2, 3.0), (4, 6.0), (6, 10.0)], 5.0, "ends between pictures.speed 4 (6) and 6 (10)"),
-        ([(6, 10.0), (2, 3.0), (4, 6.0)], 5.0, "ends between"),  # in any order
-        ([(2, 3.0), (4, 9.0), (6, 7.0)], 3.7, "ends between"),  # the first crossing counts
-        ([(2, 3.0), (4.25, 8.0)], 4.2, "held up to 4.2, the largest"),
-        ([(2, 8.1), (4, 9.0)], None, "held nowhere, not even at pictures.speed 2"),
-    ],
-)
-def test_a_limit_is_where_the_figure_first_passes_its_bound(measured, value, text):
-    found = found_limit(SPEED, measured)
-    assert found.value == pytest.approx(value) if value else found.value is None
-    assert text in found.text
-
-
-def test_an_arm_without_a_figure_has_no_limit():
-    with pytest.raises(ValueError, match=r"max_speed: an arm has no pictures\.speed or no sprites\.mean_px"):
-        found_limit(SPEED, [(2, 3.0), (math.nan, 9.0)])
-
-
-def test_a_table_tells_its_limit_once_it_is_whole():
-    experiment = hand_made(steps=None, limit=SPEED, seeds=(0,))
-    rows = {("old", 0): [result("00000", 3.0)] * 3, ("new", 0): [result("00000", 20.0)] * 3}
-    for number, row in enumerate(rows.values()):
-        for each in row:
-            each.pictures["speed"] = 2.0 + 10 * number
-    table = made_table(experiment, rows)
-    # The mean of errors 3 and 4, of 20 and 21: 3.5 at 2 px a frame and 20.5 at 12.
-    assert table.limit.value == pytest.approx(2 + 10 * (8 - 3.5) / 17, abs=0.05)
-    assert "- max_speed of these weights: 4.6 (sprites.mean_px <= 8 ends" in table_markdown(table)
-    assert (
-        "max_speed: the px a frame, the fastest step asked for, at which `sprites.mean_px` passes 8"
-        in table_markdown(table)
-    )
-    assert table_json(table)["limit"]["value"] == table.limit.value
-    del rows["new", 0]
-    assert made_table(experiment, rows).limit is None
-    assert "max_speed of these" not in table_markdown(made_table(experiment, rows))
-
-
-def test_a_limit_is_of_weights_that_are_there_and_of_figures_that_there_are():
-    with pytest.raises(ValueError, match="steps must be null"):
-        hand_made(limit=SPEED)
-    with pytest.raises(ValueError, match="limit: unknown sprites"):
-        replace(SPEED, figure="sprites")
-    with pytest.raises(ValueError, match="entry must be one of max_speed"):
-        replace(SPEED, entry="max_radius")
-
-
-def test_the_largest_motion_is_stated_before_it_is_run():
-    assert load_experiment("large_motion").limit == SPEED
-    assert [name for name in shipped() if load_experiment(name).pixel_motion] == ["figure2"]
-
-
-def test_the_fastest_step_is_between_two_frames_that_see_the_path():
-    _, tracks = some_motion()
-    assert fastest_step(tracks) == pytest.approx(math.hypot(3, 1))
-    paths, visibility = tracks.paths.clone(), tracks.visibility.clone()
-    paths[2, 1] += 50
-    assert fastest_step(replace(tracks, paths=paths)) > 50
-    visibility[2, 1] = False
-    assert fastest_step(replace(tracks, paths=paths, visibility=visibility)) == pytest.approx(math.hypot(3, 1))
-    assert math.isnan(fastest_step(replace(tracks, visibility=torch.zeros_like(visibility))))
-
-
-def test_a_limit_goes_into_the_weights_config_and_changes_nothing_else(tmp_path):
-    small_controlnet(gaussian_scale=2.0).save_pretrained(tmp_path)
-    file = tmp_path / "config.json"
-    before, name = json.loads(file.read_text("utf-8")), controlnet_sha256(tmp_path)
-    assert before["max_speed"] is None
-    write_limit(tmp_path, "max_speed", 7.5)
-    assert json.loads(file.read_text("utf-8")) == {**before, "max_speed": 7.5}
-    assert file.read_text("utf-8").startswith('{\n  "_class_name"')
-    assert list(tmp_path.glob(".*")) == []
-    loaded = load_controlnet(tmp_path)
-    assert loaded.config.max_speed == 7.5
-    assert controlnet_sha256(tmp_path) == name, "rows that were measured before stay those of these weights"
-    assert weights_sha256(loaded) == weights_sha256(small_controlnet(gaussian_scale=2.0))
-    loaded.register_to_config(gaussian_scale=3.0)
-    loaded.save_pretrained(tmp_path)
-    assert controlnet_sha256(tmp_path) != name
-    with pytest.raises(ValueError, match="nothing that is measured"):
-        write_limit(tmp_path, "max_radius", 7.5)
-    with pytest.raises(FileNotFoundError, match=r"config\.json"):
-        write_limit(tmp_path / "none", "max_speed", 7.5)
 
 
 # --- where pixels go --------------------------------------------------------------------------------------------------
