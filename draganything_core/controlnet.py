@@ -22,6 +22,7 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 
 from .condition_encoder import ConditionEncoder, zero_conv
+from .contiguous_context import lay_out_contexts
 from .types import LATENT_SCALE, ConditionMaps, ControlResiduals, FeatureSource
 
 # Configuration keys that are no part of the architecture: what a preset sets, and what makes a config one of ours.
@@ -198,6 +199,7 @@ class SvdControlNet(ModelMixin, ConfigMixin):
         self.controlnet_down_blocks = nn.ModuleList(zero_conv(width, width, kernel_size=1) for width, _ in skips)
         self.controlnet_mid_block = zero_conv(widths[-1], widths[-1], kernel_size=1)
         self._halvings = tuple(halvings for _, halvings in skips)
+        lay_out_contexts(self)
 
         if residual_multiplicity is not None and len(residual_multiplicity) != len(skips):
             raise ValueError(

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from .autoencoder import decoded_frames, encoded_distribution
 from .clip_input import ClipPreprocessing, clip_input
+from .contiguous_context import contiguous_contexts
 from .controlnet import SvdControlNet
 from .drawn_motion import wanted_motion_bucket
 from .pipeline_inputs import (
@@ -188,7 +189,7 @@ class DragAnythingPipeline(DiffusionPipeline):
         self.scheduler.set_begin_index(0)  # it would look for it on the device, and wait for the answer
         latents = self._initial_latents(batch, frames, Size.of(pixels), device, generator, latents)
         guidance = guidance.to(device).view(1, frames, 1, 1, 1)
-        with self.progress_bar(total=num_inference_steps) as progress:
+        with contiguous_contexts(self.unet), self.progress_bar(total=num_inference_steps) as progress:
             for step, timestep in enumerate(self.scheduler.timesteps):
                 in_range = control_start <= step / num_inference_steps < control_end
                 active = condition_features if in_range else None

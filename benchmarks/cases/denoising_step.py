@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from benchmarks.cases.condition_encoder import plain_features, three_discs
 from benchmarks.full_size_controlnet import random_controlnet, random_weights
 from benchmarks.measuring import Case, Way, relative_difference
+from draganything_core.contiguous_context import contiguous_contexts
 from draganything_core.controlnet import SvdControlNet
 from draganything_core.models import tiny_models
 from draganything_core.residual_injection import injected_residuals
@@ -35,12 +36,14 @@ def case(full: bool) -> Case:
     def with_control(features: Tensor) -> Tensor:
         features = repeat(features, "t c h w -> (n t) c h w", n=halves)
         residuals = controlnet(sample, 0.5, condition_features=features, **known)
-        with injected_residuals(unet, residuals.multiplied(*controlnet.residual_multiplicity)):
+        steered = injected_residuals(unet, residuals.multiplied(*controlnet.residual_multiplicity))
+        with steered, contiguous_contexts(unet):
             return unet(sample, 0.5, **known).sample
 
     @torch.inference_mode()
     def without_control() -> Tensor:
-        return unet(sample, 0.5, **known).sample
+        with contiguous_contexts(unet):
+            return unet(sample, 0.5, **known).sample
 
     def plain() -> Tensor:
         with torch.inference_mode():
