@@ -382,10 +382,10 @@ def _check_choices(config: dict[str, Any]) -> None:
             f"num_inference_steps must be at least 1 and max_guidance_scale at least 0, got "
             f"{config['num_inference_steps']} and {config['max_guidance_scale']}"
         )
-    for name, meaning in (
-        ("max_radius", "no clamp"),
-        ("max_speed", "not measured"),
-        ("motion_buckets_per_percent", "motion_bucket_id"),
+    for name, least, meaning in (
+        ("max_radius", "0 px", "no clamp"),
+        ("max_speed", "0 px", "not measured"),
+        ("motion_buckets_per_percent", "0", "motion_bucket_id"),
     ):
         if config[name] is not None and not config[name] > 0:
-            raise ValueError(f"{name} must be > 0, or None for {meaning}, got {config[name]}")
+            raise ValueError(f"{name} must be > {least}, or None for {meaning}, got {config[name]}")

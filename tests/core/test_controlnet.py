@@ -401,7 +401,7 @@ def test_defaults_are_those_of_weights_trained_here(controlnet):
         ("entity_source", {"model_kind": "sdxl"}, 'must be "sd15" or "svd"'),
         ("sigma_min", 900.0, "0 < min < max"),
         ("max_radius", 0, "max_radius must be > 0"),
-        ("max_speed", -1.0, "max_speed must be > 0, or None for not measured"),
+        ("max_speed", -1.0, "max_speed must be > 0 px, or None for not measured"),
         ("motion_buckets_per_percent", 0, "motion_buckets_per_percent must be > 0, or None for motion_bucket_id"),
         ("num_attention_heads", (2, 4, 4), "num_attention_heads has 3 values, there are 2 down blocks"),
     ],
